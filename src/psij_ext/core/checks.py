@@ -1,0 +1,286 @@
+"""Checks that a field of a job passes when it is set, and the fields that call them.
+
+A check takes the field's label (`Class.field`) and the value, and returns the value to keep. A wrong type
+raises `TypeError`, a wrong value `ValueError`; both messages begin with the label.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Callable, ClassVar, Generic, TypeVar, overload
+
+Given = TypeVar('Given', contravariant=True)
+Held = TypeVar('Held')
+Kind = TypeVar('Kind')
+Self = TypeVar('Self', bound='Checked')
+
+Check = Callable[[str, object], Held]
+
+
+class Field(Generic[Given, Held]):
+    """A field that refuses a wrong value when it is set.
+
+    The value lies in the instance under the field's name with an underscore before it, so that a class may
+    list it in `__slots__`.
+
+    Parameters
+    ----------
+    check
+        Called with `Class.field` and the given value; returns the value to keep.
+    doc
+        What the field means.
+    default
+        The value that `repr` leaves out.
+    fallback
+        The name of a field to read instead while this one holds None.
+    """
+
+    def __init__(
+        self, check: Check[Held], doc: str, default: object = None, fallback: str | None = None
+    ) -> None:
+        self._check = check
+        self.__doc__ = doc
+        self.default = default
+        self._fallback = fallback
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+        self.slot = f'_{name}'
+        self._label = f'{owner.__name__}.{name}'
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Field[Given, Held]: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type) -> Held: ...
+
+    def __get__(self, instance: object | None, owner: type) -> Field[Given, Held] | Held:
+        if instance is None:
+            return self
+        held: Held = getattr(instance, self.slot)
+        if held is None and self._fallback is not None:
+            held = getattr(instance, self._fallback)
+        return held
+
+    def __set__(self, instance: object, value: Given) -> None:
+        setattr(instance, self.slot, self._check(self._label, value))
+
+
+class Checked:
+    """A value made of checked fields: equal by content, readable when printed."""
+
+    __slots__ = ()
+    fields: ClassVar[dict[str, Field[Any, Any]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = {name: value for name, value in vars(cls).items() if isinstance(value, Field)}
+        cls.fields = {**cls.fields, **own}
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(getattr(self, field.slot) == getattr(other, field.slot) for field in self.fields.values())
+
+    __hash__ = None  # type: ignore[assignment]  # the fields can change
+
+    def __repr__(self) -> str:
+        held = ((name, getattr(self, field.slot), field.default) for name, field in self.fields.items())
+        shown = ', '.join(f'{name}={value!r}' for name, value, default in held if value != default)
+        return f'{type(self).__name__}({shown})'
+
+    def snapshot(self: Self) -> Self:
+        """Return an independent copy, every field of which was checked again.
+
+        Lists and dictionaries can change after they were set; this is how an executor takes a job's
+        description.
+
+        Raises
+        ------
+        TypeError
+            If a field now holds a wrong type.
+        ValueError
+            If a field now holds a wrong value.
+        """
+        taken = copy.copy(self)
+        for name, field in self.fields.items():
+            value = getattr(self, field.slot)
+            setattr(taken, name, value.snapshot() if isinstance(value, Checked) else value)
+        return taken
+
+
+def describe(value: object) -> str:
+    """Return how a refused value appears in a message."""
+    shown = repr(value)
+    if len(shown) > 80:
+        shown = shown[:77] + '...'
+    return f'{shown} ({type(value).__name__})'
+
+
+def optional(check: Check[Held]) -> Check[Held | None]:
+    """Return a check that takes None as well."""
+
+    def check_optional(label: str, value: object) -> Held | None:
+        return None if value is None else check(label, value)
+
+    return check_optional
+
+
+def instance_of(kind: type[Kind]) -> Check[Kind]:
+    """Return a check that takes an instance of the class, and keeps it as it is."""
+
+    def check_instance(label: str, value: object) -> Kind:
+        if not isinstance(value, kind):
+            raise TypeError(f'{label}: expected {kind.__name__}, got {describe(value)}')
+        return value
+
+    return check_instance
+
+
+def message(label: str, value: object) -> str:
+    """Check a text that is only ever shown: any string will do."""
+    if not isinstance(value, str):
+        raise TypeError(f'{label}: expected a string, got {describe(value)}')
+    return value
+
+
+def text(label: str, value: object) -> str:
+    """Check a string that a script or a command line can carry; it may be empty."""
+    checked = message(label, value)
+    if '\0' in checked:
+        raise ValueError(f'{label}: must not contain a NUL character, got {describe(checked)}')
+    if not checked.isascii():
+        try:
+            # Bytes of a file name that are no UTF-8 appear in Python as lone surrogates and can be written
+            # back.
+            checked.encode('utf-8', 'surrogateescape')
+        except UnicodeEncodeError as error:
+            raise ValueError(f'{label}: cannot be written as bytes: {describe(checked)}') from error
+    return checked
+
+
+def nonempty_text(label: str, value: object) -> str:
+    """Check a string of at least one character."""
+    checked = text(label, value)
+    if not checked:
+        raise ValueError(f'{label}: must not be empty')
+    return checked
+
+
+def path(label: str, value: object) -> Path:
+    """Check a path, given as a string or a path; it is not looked up."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f'{label}: expected a string or a path, got {describe(value)}')
+    return Path(nonempty_text(label, os.fspath(value)))
+
+
+def flag(label: str, value: object) -> bool:
+    """Check True or False; numbers are refused."""
+    if not isinstance(value, bool):
+        raise TypeError(f'{label}: expected True or False, got {describe(value)}')
+    return value
+
+
+def integer(label: str, value: object) -> int:
+    """Check a whole number; True and False are refused."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f'{label}: expected a whole number, got {describe(value)}')
+    return value
+
+
+def natural(label: str, value: object) -> int:
+    """Check a whole number that is not negative."""
+    checked = integer(label, value)
+    if checked < 0:
+        raise ValueError(f'{label}: must not be negative, got {checked}')
+    return checked
+
+
+def positive(label: str, value: object) -> int:
+    """Check a whole number of at least one."""
+    checked = integer(label, value)
+    if checked < 1:
+        raise ValueError(f'{label}: must be at least 1, got {checked}')
+    return checked
+
+
+def number(label: str, value: object) -> float:
+    """Check a finite number; True and False are refused."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f'{label}: expected a number, got {describe(value)}')
+    if not math.isfinite(value):
+        raise ValueError(f'{label}: must be finite, got {value}')
+    return float(value)
+
+
+def seconds(label: str, value: object) -> float:
+    """Check a span of time that is not negative, given in seconds or as a timedelta; kept in seconds."""
+    checked = value.total_seconds() if isinstance(value, timedelta) else number(label, value)
+    if checked < 0:
+        raise ValueError(f'{label}: must not be negative, got {describe(value)}')
+    return checked
+
+
+def duration(label: str, value: object) -> timedelta:
+    """Check a timedelta longer than nothing."""
+    if not isinstance(value, timedelta):
+        raise TypeError(f'{label}: expected a timedelta, got {describe(value)}')
+    if value <= timedelta(0):
+        raise ValueError(f'{label}: must be longer than nothing, got {value}')
+    return value
+
+
+def list_of(check: Check[Held]) -> Check[list[Held]]:
+    """Return a check that takes a list or tuple of such items, and keeps a list of its own."""
+
+    def check_list(label: str, value: object) -> list[Held]:
+        if not isinstance(value, (list, tuple)):
+            raise TypeError(f'{label}: expected a list, got {describe(value)}')
+        return [check(label, item) for item in value]
+
+    return check_list
+
+
+def set_of(check: Check[Held]) -> Check[set[Held]]:
+    """Return a check that takes a set, list or tuple of such items, and keeps a set of its own."""
+
+    def check_set(label: str, value: object) -> set[Held]:
+        if not isinstance(value, (set, frozenset, list, tuple)):
+            raise TypeError(f'{label}: expected a set, got {describe(value)}')
+        return {check(label, item) for item in value}
+
+    return check_set
+
+
+def environment(label: str, value: object) -> dict[str, str]:
+    """Check environment variables; whole numbers become strings."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f'{label}: expected a dictionary, got {describe(value)}')
+    checked = {}
+    for name, content in value.items():
+        if '=' in nonempty_text(label, name):
+            raise ValueError(f'{label}: a name must not contain "=", got {describe(name)}')
+        if isinstance(content, int) and not isinstance(content, bool):
+            content = str(content)
+        checked[name] = text(f'{label}[{name!r}]', content)
+    return checked
+
+
+def json_value(label: str, value: object) -> object:
+    """Check a value that JSON can hold, and return a copy; tuples become lists."""
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, str):
+        return text(label, value)
+    if isinstance(value, float):
+        return number(label, value)
+    if isinstance(value, (list, tuple)):
+        return [json_value(label, item) for item in value]
+    if isinstance(value, dict):
+        return {text(label, name): json_value(label, item) for name, item in value.items()}
+    raise TypeError(f'{label}: expected a value that JSON can hold, got {describe(value)}')

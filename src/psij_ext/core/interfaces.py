@@ -1,0 +1,297 @@
+"""What every executor and every launcher can do."""
+
+from __future__ import annotations
+
+import builtins
+import logging
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
+
+from psij_ext.core import checks
+from psij_ext.core.checks import Checked, Field, instance_of, optional
+from psij_ext.core.described import Described
+from psij_ext.core.job import AnyCallback, Job, call_back, check_callback
+from psij_ext.core.spec import JobSpec
+from psij_ext.core.state import JobState
+from psij_ext.core.status import JobStatus
+from psij_ext.exceptions import BrokenPlugin, InvalidJobException
+from psij_ext.plugins import Registry, executors, launchers
+
+if TYPE_CHECKING:
+    from psij_ext.plugins import Descriptor
+
+_logger = logging.getLogger(__name__)
+Plugin = TypeVar('Plugin')
+
+
+class JobExecutorConfig(Checked):
+    """How an executor works; subclasses add what their scheduler needs.
+
+    Parameters
+    ----------
+    launcher_log_file
+        A file to which launchers write what they do.
+    work_directory
+        Where the executor keeps the folders of its jobs; its usual place if None.
+    """
+
+    launcher_log_file: Field[str | Path | None, Path | None] = Field(
+        optional(checks.path), 'A file to which launchers write what they do.'
+    )
+    work_directory: Field[str | Path | None, Path | None] = Field(
+        optional(checks.path), 'Where the executor keeps the folders of its jobs.'
+    )
+
+    def __init__(
+        self,
+        launcher_log_file: str | Path | None = None,
+        work_directory: str | Path | None = None,
+    ) -> None:
+        self.launcher_log_file = launcher_log_file
+        self.work_directory = work_directory
+
+
+def _wrong_class(registry: Registry, descriptor: Descriptor, base: type) -> BrokenPlugin:
+    return BrokenPlugin(
+        f'The {registry.kind} {descriptor.name!r} is {descriptor.cls}, which is no {base.__name__}'
+    )
+
+
+class JobExecutor(Described, ABC):
+    """Hands jobs to a scheduler, follows them and cancels them.
+
+    Parameters
+    ----------
+    url
+        Which scheduler to talk to, where there is a choice.
+    config
+        How to work; the defaults if None.
+    """
+
+    _registry = executors
+
+    def __init__(self, url: str | None = None, config: JobExecutorConfig | None = None) -> None:
+        self.url = optional(checks.nonempty_text)('JobExecutor.url', url)
+        given = optional(instance_of(JobExecutorConfig))('JobExecutor.config', config)
+        self.config = JobExecutorConfig() if given is None else given
+        self._callback: AnyCallback | None = None
+
+    @staticmethod
+    def get_instance(
+        name: str,
+        version_constraint: str | None = None,
+        url: str | None = None,
+        config: JobExecutorConfig | None = None,
+    ) -> JobExecutor:
+        """Return a new executor.
+
+        Parameters
+        ----------
+        name
+            Its name or an alias, such as `slurm`.
+        version_constraint
+            The versions that will do, such as `>=1.0,<2`; any if None, and the newest wins.
+        url
+            Which scheduler to talk to, where there is a choice.
+        config
+            How to work; the defaults if None.
+
+        Raises
+        ------
+        UnknownPlugin
+            If there is none.
+        BrokenPlugin
+            If there is one that cannot be loaded.
+        """
+        loaded, descriptor = executors.get(name, version_constraint)
+        if not issubclass(loaded, JobExecutor):
+            raise _wrong_class(executors, descriptor, JobExecutor)
+        executor = loaded(url=url, config=config)
+        executor._descriptor = descriptor
+        return executor
+
+    @staticmethod
+    def get_executor_names() -> set[str]:
+        """Return the names of the executors that are installed, without their aliases."""
+        return executors.names()
+
+    @abstractmethod
+    def submit(self, job: Job) -> None:
+        """Hand a job to the scheduler; the job has its native id afterwards.
+
+        Raises
+        ------
+        InvalidJobException
+            If it cannot be run as it is written.
+        SubmitException
+            If the scheduler refused it.
+        SubmitUncertain
+            If nobody knows; do not submit it again.
+        """
+
+    @abstractmethod
+    def cancel(self, job: Job) -> None:
+        """Ask for the end of a job; its state changes when the scheduler has ended it.
+
+        Raises
+        ------
+        SubmitException
+            If the job was not submitted, or the scheduler refuses.
+        """
+
+    @abstractmethod
+    def attach(self, job: Job, native_id: str) -> None:
+        """Follow a job that was submitted earlier, perhaps by another program.
+
+        Parameters
+        ----------
+        job
+            A new job; its description may be missing.
+        native_id
+            The scheduler's name for it.
+        """
+
+    @abstractmethod
+    def list(self) -> builtins.list[str]:
+        """Return the native ids of the jobs that this user has with the scheduler."""
+
+    def close(self) -> None:
+        """Stop following jobs; this neither waits for them nor cancels them."""
+        return
+
+    def set_job_status_callback(self, cb: AnyCallback | None) -> None:
+        """Have an object or a function told of every change of status of this executor's jobs.
+
+        Parameters
+        ----------
+        cb
+            A `JobStatusCallback`, or a function that takes the job and its new status; None for nobody.
+
+        Raises
+        ------
+        TypeError
+            If it is neither.
+        """
+        check_callback('JobExecutor.set_job_status_callback', cb)
+        self._callback = cb
+
+    def __enter__(self: Plugin) -> Plugin:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(name={self.name!r}, version={str(self.version)!r}, url={self.url!r})'
+
+    # For subclasses.
+
+    def _check_job(self, job: Job) -> JobSpec:
+        """Return an own, checked copy of a job's description.
+
+        Raises
+        ------
+        InvalidJobException
+            If the job was submitted before, or its description is missing or wrong.
+        """
+        if job.status.state is not JobState.NEW or job.native_id is not None:
+            raise InvalidJobException(f'Job {job.id} was submitted before')
+        if job.spec is None:
+            raise InvalidJobException(f'Job {job.id} has no spec')
+        try:
+            spec = job.spec.snapshot()
+        except (TypeError, ValueError) as error:
+            raise InvalidJobException(str(error), error) from error
+        if spec.executable is None:
+            raise InvalidJobException('JobSpec.executable: is missing')
+        return spec
+
+    def _update_job_status(self, job: Job, status: JobStatus, requeued: bool = False) -> None:
+        """Take a status of a job, and tell the callbacks of each transition."""
+        for transition in job._record(status, requeued):
+            self._notify(job, transition)
+
+    def _notify(self, job: Job, status: JobStatus) -> None:
+        """Tell the job's callback, then the executor's, of a new status."""
+        for callback in (job._callback, self._callback):
+            if callback is None:
+                continue
+            try:
+                call_back(callback, job, status)
+            except Exception:  # foreign code, whose fault must not end the thread that follows jobs
+                _logger.exception('A callback failed for job %s in state %s', job.id, status.state)
+
+
+class Launcher(Described, ABC):
+    """Builds the command that starts a job's program on the machines that it was given.
+
+    Parameters
+    ----------
+    config
+        The configuration of the executor; the defaults if None.
+    """
+
+    DEFAULT_LAUNCHER_NAME = 'single'
+    _registry = launchers
+
+    def __init__(self, config: JobExecutorConfig | None = None) -> None:
+        given = optional(instance_of(JobExecutorConfig))('Launcher.config', config)
+        self.config = JobExecutorConfig() if given is None else given
+
+    @staticmethod
+    def get_instance(
+        name: str,
+        version_constraint: str | None = None,
+        config: JobExecutorConfig | None = None,
+    ) -> Launcher:
+        """Return a new launcher.
+
+        Parameters
+        ----------
+        name
+            Its name or an alias, such as `mpirun`.
+        version_constraint
+            The versions that will do, such as `>=1.0,<2`; any if None, and the newest wins.
+        config
+            The configuration of the executor; the defaults if None.
+
+        Raises
+        ------
+        UnknownPlugin
+            If there is none.
+        BrokenPlugin
+            If there is one that cannot be loaded.
+        """
+        loaded, descriptor = launchers.get(name, version_constraint)
+        if not issubclass(loaded, Launcher):
+            raise _wrong_class(launchers, descriptor, Launcher)
+        launcher = loaded(config=config)
+        launcher._descriptor = descriptor
+        return launcher
+
+    @staticmethod
+    def get_launcher_names() -> set[str]:
+        """Return the names of the launchers that are installed, without their aliases."""
+        return launchers.names()
+
+    @abstractmethod
+    def get_launch_command(self, job: Job) -> list[str]:
+        """Return the command, as a list of arguments, that starts the job's program."""
+
+    def is_launcher_failure(self, output: str) -> bool:
+        """Tell from what the launch command printed whether the launcher itself failed, not the program."""
+        return False
+
+    def get_launcher_failure_message(self, output: str) -> str:
+        """Return the launcher's own message from what the launch command printed."""
+        return output.strip()

@@ -1,0 +1,290 @@
+"""A job and its life."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Callable, Union
+
+from psij_ext.core.checks import Field, describe, instance_of, optional
+from psij_ext.core.exit_info import ExitInfo
+from psij_ext.core.spec import JobSpec
+from psij_ext.core.state import JobState
+from psij_ext.core.status import JobStatus
+from psij_ext.exceptions import SubmitException
+
+if TYPE_CHECKING:
+    from psij_ext.core.interfaces import JobExecutor
+
+# One lock for all jobs: it is held for microseconds, and a lock in each of 100,000 jobs would cost memory.
+# Reentrant, because a signal handler may run while its own thread holds it.
+_lock = threading.RLock()
+
+# What a job cannot have skipped on its way into a state. A staging step may have nothing to do, and a job may
+# fail or be cancelled at any moment.
+_BEFORE_ACTIVE = (JobState.QUEUED,)
+_BEFORE_END = (JobState.QUEUED, JobState.ACTIVE)
+_PASSED = {
+    JobState.STAGE_IN: _BEFORE_ACTIVE,
+    JobState.ACTIVE: _BEFORE_ACTIVE,
+    JobState.STAGE_OUT: _BEFORE_END,
+    JobState.CLEANUP: _BEFORE_END,
+    JobState.COMPLETED: _BEFORE_END,
+}
+
+
+class JobStatusCallback(ABC):
+    """An object that is told when the status of a job changes."""
+
+    @abstractmethod
+    def job_status_changed(self, job: Job, job_status: JobStatus) -> None:
+        """Take notice of a job's new status.
+
+        Parameters
+        ----------
+        job
+            The job.
+        job_status
+            Its new status; `job.status` may be a later one already.
+        """
+
+
+AnyCallback = Union[JobStatusCallback, Callable[['Job', JobStatus], None]]
+
+
+def check_callback(label: str, callback: object) -> None:
+    """Refuse what can be no callback.
+
+    Raises
+    ------
+    TypeError
+        If it is neither None nor a `JobStatusCallback` nor a function.
+    """
+    if callback is not None and not isinstance(callback, JobStatusCallback) and not callable(callback):
+        raise TypeError(f'{label}: expected a JobStatusCallback or a function, got {describe(callback)}')
+
+
+def call_back(callback: AnyCallback, job: Job, status: JobStatus) -> None:
+    """Tell a callback, of either kind, of a job's new status."""
+    if isinstance(callback, JobStatusCallback):
+        callback.job_status_changed(job, status)
+    else:
+        callback(job, status)
+
+
+class _Waiter:
+    __slots__ = ('event', 'order')
+
+    def __init__(self, order: int) -> None:
+        self.order = order
+        self.event = threading.Event()
+
+
+class Job:
+    """A job: its description, and what became of it.
+
+    Parameters
+    ----------
+    spec
+        The description; it may be set later, before the job is submitted.
+    """
+
+    __slots__ = (
+        '__weakref__', '_callback', '_executor', '_exit_info', '_id', '_native_id', '_reached', '_spec',
+        '_status', '_waiters',
+    )  # fmt: skip
+
+    spec: Field[JobSpec | None, JobSpec | None] = Field(optional(instance_of(JobSpec)), 'The description.')
+
+    def __init__(self, spec: JobSpec | None = None) -> None:
+        self.spec = spec
+        self._id = str(uuid.uuid4())
+        self._status = JobStatus(JobState.NEW)
+        self._native_id: str | None = None
+        self._executor: JobExecutor | None = None
+        self._exit_info: ExitInfo | None = None
+        self._callback: AnyCallback | None = None
+        self._waiters: list[_Waiter] | None = None
+        self._reached = JobState.NEW.order
+
+    @property
+    def id(self) -> str:
+        """The name that psij_ext gives the job; no two jobs share one."""
+        return self._id
+
+    @property
+    def native_id(self) -> str | None:
+        """The name that the scheduler gave the job; None before it was submitted."""
+        return self._native_id
+
+    @property
+    def status(self) -> JobStatus:
+        """What is known about the job at present."""
+        return self._status
+
+    @property
+    def executor(self) -> JobExecutor | None:
+        """The executor that the job was submitted or attached to."""
+        return self._executor
+
+    @property
+    def exit_info(self) -> ExitInfo | None:
+        """How the job ended and what it used; None until that is known."""
+        return self._exit_info
+
+    def cancel(self) -> None:
+        """Ask for the end of the job; nothing happens if it is over.
+
+        Raises
+        ------
+        SubmitException
+            If the job was not submitted, or the scheduler refuses.
+        """
+        if self._status.final:
+            return
+        if self._executor is None:
+            raise SubmitException(f'Job {self._id} cannot be cancelled: it was not submitted')
+        self._executor.cancel(self)
+
+    def wait(
+        self,
+        timeout: timedelta | None = None,
+        target_states: JobState | Sequence[JobState] | None = None,
+    ) -> JobStatus | None:
+        """Wait until the job is over, or has come as far as one of some states.
+
+        A state that was reached once stays reached, even if the job is queued again; a job that is over has
+        come as far as any.
+
+        Parameters
+        ----------
+        timeout
+            How long to wait; None for ever.
+        target_states
+            A state or several; the final ones if None or empty.
+
+        Returns
+        -------
+        The job's status, or None if the time is up.
+
+        Raises
+        ------
+        TypeError
+            If an argument has a wrong type.
+        """
+        seconds = _timeout_seconds(timeout)
+        order = _lowest_order(target_states)
+        with _lock:
+            if self._reached >= order:
+                return self._status
+            waiter = _Waiter(order)
+            self._waiters = [*(self._waiters or ()), waiter]
+        try:
+            waiter.event.wait(seconds)
+        finally:
+            with _lock:
+                self._waiters = [other for other in self._waiters or () if other is not waiter] or None
+        return self._status if waiter.event.is_set() else None
+
+    def set_job_status_callback(self, cb: AnyCallback | None) -> None:
+        """Have an object or a function told of every change of this job's status.
+
+        Parameters
+        ----------
+        cb
+            A `JobStatusCallback`, or a function that takes the job and its new status; None for nobody.
+
+        Raises
+        ------
+        TypeError
+            If it is neither.
+        """
+        check_callback('Job.set_job_status_callback', cb)
+        self._callback = cb
+
+    def __repr__(self) -> str:
+        return f'Job(id={self._id!r}, native_id={self._native_id!r}, state={self._status.state})'
+
+    def __str__(self) -> str:
+        where = 'not submitted' if self._native_id is None else f'{self._native_id} on {self._executor}'
+        return f'Job {self._id} ({where}): {self._status}'
+
+    # For executors.
+
+    def _bind(self, executor: JobExecutor | None) -> None:
+        self._executor = executor
+
+    def _set_id(self, job_id: str) -> None:
+        """Be a job that was made earlier, perhaps by another program."""
+        self._id = job_id
+
+    def _set_native_id(self, native_id: str) -> None:
+        self._native_id = native_id
+
+    def _set_exit_info(self, exit_info: ExitInfo) -> None:
+        self._exit_info = exit_info
+
+    def _record(self, status: JobStatus, requeued: bool = False) -> tuple[JobStatus, ...]:
+        """Take a status if it moves the job on, and wake those who wait for it.
+
+        A final state never changes, and an earlier one is taken only where the job was requeued. Another
+        message or other metadata for the same state are taken silently. Set the exit information first:
+        whoever waits for the end reads it at once.
+
+        Parameters
+        ----------
+        status
+            What became known.
+        requeued
+            Whether the job may have gone back.
+
+        Returns
+        -------
+        The transitions in their order, with those put in before that were missed; empty if there are none.
+        """
+        with _lock:
+            current = self._status
+            if current.final:
+                return ()
+            if status.state is current.state:
+                if status.message is not None or status.metadata is not None:
+                    self._status = JobStatus(
+                        current.state, current.time, status.message, status.exit_code, status.metadata
+                    )
+                return ()
+            back = status.state.order < current.state.order
+            if back and (not requeued or status.state is JobState.NEW):
+                return ()
+            self._status = status
+            self._reached = max(self._reached, status.state.order)
+            for waiter in self._waiters or ():
+                if self._reached >= waiter.order:
+                    waiter.event.set()
+        return (*_missed(current.state, status), status)
+
+
+def _missed(before: JobState, status: JobStatus) -> tuple[JobStatus, ...]:
+    passed = _PASSED.get(status.state, ())
+    return tuple(JobStatus(state, status.time) for state in passed if state.order > before.order)
+
+
+def _timeout_seconds(timeout: object) -> float | None:
+    if timeout is None:
+        return None
+    if not isinstance(timeout, timedelta):
+        raise TypeError(f'Job.wait: the timeout must be a timedelta, got {describe(timeout)}')
+    return min(max(timeout.total_seconds(), 0.0), threading.TIMEOUT_MAX)
+
+
+def _lowest_order(target_states: JobState | Sequence[JobState] | None) -> int:
+    if isinstance(target_states, JobState):
+        return target_states.order
+    orders = []
+    for state in target_states or ():
+        if not isinstance(state, JobState):
+            raise TypeError(f'Job.wait: the target states must be JobStates, got {describe(state)}')
+        orders.append(state.order)
+    return min(orders, default=JobState.COMPLETED.order)

@@ -1,0 +1,154 @@
+"""Every exception that psij_ext raises on purpose.
+
+::
+
+    PsijExtError
+    ├── InvalidJobException          a job that cannot be run as it is written
+    ├── SubmitException              a scheduler refused a job, or a job cannot be cancelled
+    │   └── SubmitUncertain          nobody knows yet whether the scheduler took the job
+    ├── CommandError                 a scheduler's command failed
+    │   ├── CommandNotFound          ... because it is not installed here
+    │   └── CommandTimeout           ... because it did not answer in time
+    ├── ParseError (ValueError)      a scheduler's output that cannot be read
+    └── PluginError
+        ├── UnknownPlugin (ValueError)   no executor or launcher of that name or version
+        └── BrokenPlugin                 it exists and cannot be loaded
+
+A field of a job that is set to a wrong type raises `TypeError`, to a wrong value `ValueError`.
+"""
+
+from __future__ import annotations
+
+import copyreg
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+class PsijExtError(Exception):
+    """Something that psij_ext was asked to do could not be done."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The default calls the constructor again with `args` alone, which fails for required keywords.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+
+
+class InvalidJobException(PsijExtError):
+    """The job cannot be run as it is written.
+
+    Parameters
+    ----------
+    message
+        What is wrong, for a person to read.
+    exception
+        The error that led to this one, if there was one.
+    """
+
+    def __init__(self, message: str, exception: Exception | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.exception = exception
+
+
+class SubmitException(PsijExtError):
+    """The scheduler refused the job; it was not submitted.
+
+    Parameters
+    ----------
+    message
+        What happened, for a person to read.
+    exception
+        The error that led to this one, if there was one.
+    transient
+        True if the same submission may succeed later without any change.
+    argv
+        The command that was run.
+    exit_code
+        Its exit code; None if it has none.
+    stderr
+        What the command wrote on standard error.
+    script_path
+        The submit script.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        exception: Exception | None = None,
+        transient: bool = False,
+        *,
+        argv: Sequence[str] = (),
+        exit_code: int | None = None,
+        stderr: str = '',
+        script_path: str | Path | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.exception = exception
+        self.transient = transient
+        self.argv = tuple(argv)
+        self.exit_code = exit_code
+        self.stderr = stderr
+        self.script_path = None if script_path is None else Path(script_path)
+
+
+class SubmitUncertain(SubmitException):
+    """Nobody knows yet whether the scheduler took the job; do not submit it again, it stays followed."""
+
+
+class CommandError(PsijExtError):
+    """A command of the scheduler failed.
+
+    Parameters
+    ----------
+    message
+        What happened, for a person to read.
+    argv
+        The command that was run.
+    exit_code
+        Its exit code; None if it has none.
+    stdout
+        What it wrote on standard output.
+    stderr
+        What it wrote on standard error.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        argv: Sequence[str],
+        exit_code: int | None = None,
+        stdout: str = '',
+        stderr: str = '',
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.argv = tuple(argv)
+        self.exit_code = exit_code
+        self.stdout = stdout
+        self.stderr = stderr
+
+
+class CommandNotFound(CommandError):
+    """The command of the scheduler is not installed on this machine."""
+
+
+class CommandTimeout(CommandError):
+    """The command of the scheduler did not end in time; it may have taken effect all the same."""
+
+
+class ParseError(PsijExtError, ValueError):
+    """What a scheduler printed cannot be read."""
+
+
+class PluginError(PsijExtError):
+    """An executor or a launcher cannot be had."""
+
+
+class UnknownPlugin(PluginError, ValueError):
+    """There is no executor or launcher of that name, or none in a version that was asked for."""
+
+
+class BrokenPlugin(PluginError):
+    """The executor or launcher exists and cannot be loaded; the message holds its own traceback."""

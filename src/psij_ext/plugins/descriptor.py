@@ -1,0 +1,75 @@
+"""What a plugin says of itself."""
+
+from __future__ import annotations
+
+from packaging.version import Version
+
+
+class Descriptor:
+    """Says under which name an executor or a launcher is found, and where its class is.
+
+    Parameters
+    ----------
+    name
+        The name that people ask for.
+    version
+        The version of the plugin.
+    cls
+        The class as `module.Class`; it is imported when it is needed.
+    aliases
+        Other names for it.
+    nice_name
+        The name in its usual spelling; `name` if None.
+
+    Raises
+    ------
+    TypeError
+        If an argument has a wrong type.
+    ValueError
+        If a name is empty, `cls` holds no module, or the version cannot be read.
+    """
+
+    __slots__ = ('aliases', 'cls', 'name', 'nice_name', 'version')
+
+    def __init__(
+        self,
+        name: str,
+        version: Version | str,
+        cls: str,
+        aliases: list[str] | None = None,
+        nice_name: str | None = None,
+    ) -> None:
+        self.name = _checked_name('name', name)
+        self.version = version if isinstance(version, Version) else Version(_checked_name('version', version))
+        self.cls = _checked_name('cls', cls)
+        if not all(part.isidentifier() for part in cls.split('.')) or '.' not in cls:
+            raise ValueError(f'Descriptor.cls: expected module.Class, got {cls!r}')
+        if not isinstance(aliases, (list, tuple, type(None))):
+            raise TypeError(f'Descriptor.aliases: expected a list, got {aliases!r}')
+        self.aliases = [_checked_name('aliases', alias) for alias in aliases or ()]
+        self.nice_name = self.name if nice_name is None else _checked_name('nice_name', nice_name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name, and the aliases."""
+        return (self.name, *self.aliases)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Descriptor):
+            return NotImplemented
+        return all(getattr(self, slot) == getattr(other, slot) for slot in self.__slots__)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.version, self.cls))
+
+    def __repr__(self) -> str:
+        shown = f'{self.name!r}, {str(self.version)!r}, {self.cls!r}, aliases={self.aliases!r}'
+        return f'Descriptor({shown})'
+
+
+def _checked_name(label: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f'Descriptor.{label}: expected a string, got {value!r}')
+    if not value or value != value.strip():
+        raise ValueError(f'Descriptor.{label}: must not be empty, or begin or end with space, got {value!r}')
+    return value

@@ -1,0 +1,50 @@
+"""The checks that configurations of executors use."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from psij_ext.core.checks import Field, natural, seconds
+
+
+@pytest.mark.parametrize(('value', 'kept'), [(0, 0.0), (2, 2.0), (1.5, 1.5), (timedelta(minutes=1), 60.0)])
+def test_a_span_of_time_is_kept_in_seconds(value: Any, kept: float) -> None:
+    assert seconds('C.f', value) == kept
+    assert type(seconds('C.f', value)) is float
+
+
+@pytest.mark.parametrize(
+    ('value', 'error'),
+    [
+        (-1, ValueError),
+        (timedelta(seconds=-1), ValueError),
+        (float('inf'), ValueError),
+        (float('nan'), ValueError),
+        (True, TypeError),
+        ('10', TypeError),
+        (None, TypeError),
+    ],
+)
+def test_what_is_no_span_of_time_is_refused(value: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r'^C\.f: '):
+        seconds('C.f', value)
+
+
+def test_a_count_may_be_nothing() -> None:
+    assert natural('C.f', 0) == 0
+    with pytest.raises(ValueError, match=r'^C\.f: '):
+        natural('C.f', -1)
+
+
+def test_a_field_of_a_class_is_the_field() -> None:
+    class Config:
+        count: Field[int, int] = Field(natural, 'How many.')
+
+    assert isinstance(Config.count, Field)
+    assert Config.count.__doc__ == 'How many.'
+    config = Config()
+    config.count = 3
+    assert config.count == 3
