@@ -1,0 +1,1 @@
+"""The executors: each hands jobs to one kind of scheduler."""

@@ -1,0 +1,397 @@
+"""The base of every executor that talks to a batch scheduler through its commands.
+
+A new scheduler is a subclass, its *dialect*: methods that build commands and read their output, and a
+template with its directives. A dialect does no I/O: this base runs the commands, keeps the job folders, and
+follows the jobs.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shlex
+from abc import abstractmethod
+from io import StringIO
+from pathlib import Path
+from typing import IO, ClassVar, Dict, List, Mapping, Sequence
+
+from psij_ext.core.interfaces import JobExecutorConfig
+from psij_ext.core.job import Job
+from psij_ext.core.observation import Observation, Site
+from psij_ext.core.status import JobStatus
+from psij_ext.exceptions import (
+    CommandError,
+    CommandTimeout,
+    InvalidJobException,
+    ParseError,
+    SubmitException,
+    SubmitUncertain,
+)
+from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
+from psij_ext.executors.configuration import own_config
+from psij_ext.executors.custom_attributes import meant_for
+from psij_ext.executors.following import FollowingExecutor
+from psij_ext.runtime import processes
+from psij_ext.runtime.command import (
+    CommandResult,
+    CommandRunner,
+    SubprocessRunner,
+    command_error,
+    scrubbed_environment,
+)
+from psij_ext.runtime.evidence import Patience
+from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.monitor import Rhythm, StatusSource
+from psij_ext.runtime.script import export_lines, full_script, render, script_context
+
+logger = logging.getLogger(__name__)
+
+# What a directive line can hold for certain, under the quoting rules of any scheduler.
+_PLAIN = re.compile(r'[A-Za-z0-9_@%+=:,./-]*')
+
+
+class BatchSchedulerExecutor(FollowingExecutor):
+    """Submits, follows and cancels jobs through the commands of a batch scheduler.
+
+    Class attributes that a dialect sets:
+
+    * `template`: the mustache file with its directives, unless it overrides `generate_submit_script`;
+    * `config_class`: its class of configurations;
+    * `custom_attribute_prefixes`: which of `JobAttributes.custom_attributes` are meant for it;
+    * `label_options`: options for values that people choose, such as a job's name, by their key in the
+      template; a value that no directive can hold for certain goes on the command line through them, and the
+      template sees None;
+    * `native_variables`, `kept_variables`: beginnings of the names of environment variables that change what
+      the scheduler's commands do, and the names that are left all the same because they say where the
+      scheduler is;
+    * `command_variables`: variables that its queries need;
+    * `environment_defaults`: variables of the user's that fill in a key of the template where the spec is
+      silent.
+    """
+
+    template: ClassVar[Path | None] = None
+    config_class: ClassVar[type[BatchSchedulerExecutorConfig]] = BatchSchedulerExecutorConfig
+    custom_attribute_prefixes: ClassVar[tuple[str, ...]] = ()
+    label_options: ClassVar[Mapping[str, str]] = {}
+    native_variables: ClassVar[tuple[str, ...]] = ()
+    kept_variables: ClassVar[tuple[str, ...]] = ()
+    command_variables: ClassVar[Mapping[str, str]] = {}
+    environment_defaults: ClassVar[Mapping[str, str]] = {}
+    carries_environment: ClassVar[bool] = False
+
+    def __init__(self, url: str | None = None, config: JobExecutorConfig | None = None) -> None:
+        super().__init__(url=url, config=own_config(self.config_class, config))
+        self.runner: CommandRunner = SubprocessRunner()
+        self._site: Site | None = None
+        self.user = processes.user_name()
+
+    # -- PSI/J's plugin interface: commands and their output, no I/O
+
+    @abstractmethod
+    def get_submit_command(self, job: Job, submit_file_path: Path) -> List[str]:
+        """Return the command that submits a script."""
+
+    @abstractmethod
+    def job_id_from_submit_output(self, out: str) -> str:
+        """Read the native id out of what the submit command printed.
+
+        :raises ParseError: if there is none.
+        """
+
+    @abstractmethod
+    def get_status_command(self, native_ids: Sequence[str]) -> List[str]:
+        """Return the command that asks the queue for many jobs at once."""
+
+    @abstractmethod
+    def parse_status_output(self, exit_code: int, out: str) -> dict[str, JobStatus]:
+        """Read what the status command printed; jobs that it does not know are left out.
+
+        :raises ParseError: if it is no answer.
+        """
+
+    @abstractmethod
+    def get_cancel_command(self, native_id: str) -> List[str]:
+        """Return the command that ends a job."""
+
+    @abstractmethod
+    def process_cancel_command_output(self, exit_code: int, out: str) -> None:
+        """Check what the cancel command printed when its exit code was not zero.
+
+        :raises SubmitException: if the job was not cancelled. A job that is over already is no error.
+        """
+
+    def generate_submit_script(self, job: Job, context: dict[str, object], submit_file: IO[str]) -> None:
+        """Write the submit script: the dialect's directives from its template, then what every job does.
+
+        :param job: the job, with absolute paths.
+        :param context: what the templates may use.
+        :param submit_file: where to write.
+        :raises InvalidJobException: if the scheduler cannot express a field of the job.
+        """
+        if self.template is None:
+            raise InvalidJobException(
+                f'{type(self).__name__} has neither a template nor a generate_submit_script.')
+        submit_file.write(full_script(render(self.template, context), context))
+
+    def get_list_command(self) -> List[str]:
+        """Return the command that lists this user's jobs; by default the status command without any id."""
+        return self.get_status_command([])
+
+    def parse_list_output(self, out: str) -> List[str]:
+        """Read the native ids out of what the list command printed; by default one line an id."""
+        return [line.strip() for line in out.splitlines() if line.strip()]
+
+    # -- the richer interface over it
+
+    def parse_status(self, result: CommandResult) -> Mapping[str, Observation]:
+        """Read all that the status command tells of the jobs; by default what `parse_status_output` reads.
+
+        :raises ParseError: if it is no answer.
+        """
+        statuses = self.parse_status_output(result.exit_code, result.combined_text)
+        return {native_id: Observation(status) for native_id, status in statuses.items()}
+
+    def get_accounting_command(self, native_ids: Sequence[str], since: float) -> List[str] | None:
+        """Return the command that asks for jobs that left the queue; None where no records are kept.
+
+        :param since: when the first of them was submitted, in seconds since the epoch.
+        """
+        return None
+
+    def parse_accounting(self, result: CommandResult) -> Mapping[str, Observation]:
+        """Read what the accounting command printed.
+
+        :raises ParseError: if it is no answer.
+        """
+        return self.parse_status(result)
+
+    def get_site_command(self) -> List[str] | None:
+        """Return the command that tells what this site is and allows; None where there is none."""
+        return None
+
+    def parse_site(self, result: CommandResult) -> Site:
+        """Read what the site command printed; what it does not tell stays unknown."""
+        return Site()
+
+    def dialect_context(self, job: Job, context: Mapping[str, object]) -> dict[str, object]:
+        """Return what the dialect's template uses beyond the common context, or in another form.
+
+        :raises InvalidJobException: if the scheduler cannot express a field of the job.
+        """
+        return {}
+
+    # -- what is the same for all of them
+
+    @property
+    def site(self) -> Site:
+        """What this site is and allows, asked once; unknown where the scheduler gives no answer."""
+        if self._site is None:
+            command = self.get_site_command()
+            if command is None:
+                self._site = Site()
+            else:
+                try:
+                    self._site = self.parse_site(self.run_query(command))
+                except (CommandError, ParseError) as error:
+                    logger.debug('What %s allows is not known: %s', self.name, error)
+                    return Site()
+        return self._site
+
+    def run_query(self, argv: Sequence[str]) -> CommandResult:
+        """Run a command of the scheduler that only asks.
+
+        :raises CommandError: if it is not there or gives no answer in time; its exit code is the dialect's to
+            read.
+        """
+        environment = {**self._environment(), **self.command_variables}
+        return self.runner.run(argv, timeout=self._batch_config.command_timeout, env=environment)
+
+    def list(self) -> List[str]:
+        """Return the native ids of the jobs that this user has with the scheduler.
+
+        :raises CommandError: if the scheduler does not answer.
+        """
+        result = self.run_query(self.get_list_command())
+        if result.exit_code != 0:
+            raise command_error('The jobs could not be listed', result)
+        return self.parse_list_output(result.text)
+
+    def render(
+        self, job: Job, folder: JobFolder, nonce: str, mailbox: Path | None = None
+    ) -> tuple[str, List[str]]:
+        """Return the submit script of a job, and the command that submits it; nothing is written or run.
+
+        :param job: the job, with absolute paths.
+        :param folder: the folder that the script is to use.
+        :param nonce: the name of the submission.
+        :param mailbox: where the script leaves its hints.
+        :raises InvalidJobException: if the scheduler cannot express a field of the job.
+        """
+        spec = job.spec
+        if spec is None:
+            raise InvalidJobException(f'Job {job.id} has no spec.')
+        context = script_context(
+            job, self._launcher(spec), folder=folder.path, nonce=nonce, mailbox=mailbox)
+        # Relative to the job's folder, where the submit command is run: no odd character in its path matters.
+        context['scheduler_output'] = folder.scheduler_output_path.name
+        context['custom_attributes'] = self.custom_attributes(job)
+        context['umask'] = processes.umask()
+        context['carries_environment'] = self.carries_environment and spec.inherit_environment
+        for key, variable in self.environment_defaults.items():
+            context[key] = context.get(key) or os.environ.get(variable)
+        context.update(self.dialect_context(job, context))
+        odd = [word for key, option in self.label_options.items() if not _is_plain(context.get(key))
+               for word in _option(option, str(context[key]))]
+        context.update({key: None for key in self.label_options if not _is_plain(context.get(key))})
+        script = StringIO()
+        self.generate_submit_script(job, context, script)
+        command = self.get_submit_command(job, folder.script_path)
+        return script.getvalue(), [*command[:-1], *odd, command[-1]]
+
+    def _start(self, job: Job, folder: JobFolder, nonce: str) -> str:
+        script, command = self.render(job, folder, nonce, self._mailbox)
+        folder.write_script(script)
+        if self.carries_environment and job.spec is not None and job.spec.inherit_environment:
+            folder.write_environment(export_lines(self._environment()))
+        try:
+            result = self.runner.run(command, timeout=self._batch_config.submit_timeout, cwd=folder.path,
+                                     env=self._environment())
+        except CommandTimeout as error:
+            return self._settle(folder, nonce, _unknown_outcome(error, folder))
+        except CommandError as error:
+            raise SubmitException(f'{error} (script: {folder.script_path})', error, argv=error.argv,
+                                  script_path=folder.script_path) from error
+        except BaseException:
+            self._abandon(folder, nonce)
+            raise
+        if result.exit_code != 0:
+            words = result.error_text or result.text.strip() or 'it does not say why'
+            # A command that failed may have been heard all the same, for one by a controller that was slow to answer.
+            return self._settle(folder, nonce, SubmitException(
+                f'{self.name} refused the job: {words} (command: {shlex.join(command)}, '
+                f'exit code {result.exit_code}, script: {folder.script_path})',
+                transient=self.is_transient(result), argv=command, exit_code=result.exit_code,
+                stderr=result.error_text, script_path=folder.script_path))
+        try:
+            return self.job_id_from_submit_output(result.text)
+        except ParseError:
+            unreadable = CommandError(
+                f'The answer of {shlex.join(command)} names no job: {result.combined_text!r}', argv=command,
+                exit_code=result.exit_code, stdout=result.text, stderr=result.error_text)
+            return self._settle(folder, nonce, _unknown_outcome(unreadable, folder))
+
+    def is_transient(self, result: CommandResult) -> bool:
+        """Tell whether a refused submission may succeed later without any change."""
+        return False
+
+    def _settle(self, folder: JobFolder, nonce: str, failure: SubmitException) -> str:
+        """Make an end of a submission that failed: the job runs already, or it never will.
+
+        :return: the native id of the job, if it runs.
+        :raises SubmitException: the given one, if it does not.
+        :raises SubmitUncertain: if nobody knows.
+        """
+        try:
+            native_id = folder.revoke(nonce)
+        except OSError as error:
+            raise SubmitUncertain(
+                f'{failure} Whether the job will run is not certain: it could not be revoked: {error}', error,
+                argv=failure.argv, exit_code=failure.exit_code, stderr=failure.stderr,
+                script_path=failure.script_path) from failure
+        if native_id is not None:
+            return native_id
+        raise failure
+
+    def _abandon(self, folder: JobFolder, nonce: str) -> None:
+        """See to it that a submission that was interrupted does not run: nobody would know of it."""
+        try:
+            native_id = folder.revoke(nonce)
+        except OSError as error:
+            logger.warning('The submission of job %s was interrupted and cannot be revoked: %s', folder.job_id, error)
+            return
+        if native_id is not None:
+            logger.warning('The submission of job %s was interrupted; it runs all the same, as %s.',
+                           folder.job_id, native_id)
+
+    def _end(self, native_id: str) -> None:
+        result = self.runner.run(
+            self.get_cancel_command(native_id), timeout=self._batch_config.command_timeout,
+            env=self._environment())
+        if result.exit_code != 0:
+            self.process_cancel_command_output(result.exit_code, result.combined_text)
+
+    def custom_attributes(self, job: Job) -> List[Dict[str, object]]:
+        """Return the custom attributes that are meant for this scheduler, with `key`, `value` and `has_value`.
+
+        :raises InvalidJobException: if one does not say for which scheduler it is, or no directive holds it.
+        """
+        picked: List[Dict[str, object]] = []
+        prefixes = self.custom_attribute_prefixes
+        for name, key, value in meant_for(job, prefixes, '|'.join(prefixes) or self.name):
+            shown = '' if value is None or value is True else str(value)
+            if not key or not _is_plain(key) or not _is_plain(shown):
+                raise InvalidJobException(
+                    f'JobAttributes.custom_attributes: {name}={value!r} cannot be written into a directive: '
+                    'only letters, digits and _@%+=:,./- are safe there.')
+            picked.append({'key': key, 'value': shown, 'has_value': shown != ''})
+        return picked
+
+    def _environment(self) -> Mapping[str, str]:
+        return scrubbed_environment(os.environ, self.native_variables, self.kept_variables)
+
+    @property
+    def _batch_config(self) -> BatchSchedulerExecutorConfig:
+        return own_config(self.config_class, self.config)
+
+    def _make_source(self) -> StatusSource:
+        return _SchedulerSource(self)
+
+    def _rhythm(self) -> Rhythm:
+        config = self._batch_config
+        return Rhythm(first=config.initial_queue_polling_delay, interval=config.queue_polling_interval,
+                      failed_rounds=config.queue_polling_error_threshold)
+
+    @property
+    def _keeps_files(self) -> bool:
+        return self._batch_config.keep_files
+
+    def _patience(self) -> Patience:
+        return Patience(for_absent=self._batch_config.absence_grace)
+
+
+class _SchedulerSource:
+    """Asks a scheduler through its dialect's commands."""
+
+    def __init__(self, executor: BatchSchedulerExecutor) -> None:
+        self._executor = executor
+        # Until the site has been asked, an absent job may still be found in accounting.
+        self.has_accounting = True
+
+    def queue(self, native_ids: Sequence[str]) -> Mapping[str, Observation]:
+        executor = self._executor
+        answer = executor.parse_status(executor.run_query(executor.get_status_command(native_ids)))
+        self.has_accounting = executor.get_accounting_command(native_ids, 0.0) is not None
+        return answer
+
+    def accounting(self, native_ids: Sequence[str], since: float) -> Mapping[str, Observation]:
+        executor = self._executor
+        command = executor.get_accounting_command(native_ids, since)
+        return {} if command is None else executor.parse_accounting(executor.run_query(command))
+
+
+def _unknown_outcome(error: CommandError, folder: JobFolder) -> SubmitException:
+    failure = SubmitException(
+        f'{error} Whether the scheduler took the job is unknown; it was revoked, so that it runs nothing '
+        'if it did, and may be submitted again.', error, transient=True, argv=error.argv,
+        exit_code=error.exit_code, stderr=error.stderr, script_path=folder.script_path)
+    failure.__cause__ = error
+    return failure
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or _PLAIN.fullmatch(str(value)) is not None
+
+
+def _option(option: str, value: str) -> list[str]:
+    return [f'{option}={value}'] if option.startswith('--') else [option, value]

@@ -1,0 +1,55 @@
+"""The configuration that the executors of all batch schedulers share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from psij_ext.core import checks
+from psij_ext.core.checks import Field
+from psij_ext.core.interfaces import JobExecutorConfig
+from psij_ext.executors.configuration import Seconds
+
+
+class BatchSchedulerExecutorConfig(JobExecutorConfig):
+    """How an executor of a batch scheduler works. Spans of time are seconds or timedeltas.
+
+    :param launcher_log_file: a file to which job scripts write what they do.
+    :param work_directory: where the executor keeps the folders of its jobs; compute nodes must see it.
+    :param queue_polling_interval: the time between two queries of the queue.
+    :param initial_queue_polling_delay: the time from a submission to the first query.
+    :param queue_polling_error_threshold: how many failed queries in a row are passed over before a warning is
+        logged.
+    :param keep_files: whether the script of a job that succeeded is kept.
+    :param command_timeout: after how long a command of the scheduler that gives no answer is killed.
+    :param submit_timeout: the same for the submit command.
+    :param absence_grace: how long a job must be found nowhere before it is called lost.
+    """
+
+    queue_polling_interval: Field[Seconds, float] = Field(checks.seconds, 'Seconds between two queries.')
+    initial_queue_polling_delay: Field[Seconds, float] = Field(checks.seconds, 'Seconds to the first query.')
+    queue_polling_error_threshold: Field[int, int] = Field(checks.natural, 'Failed queries to pass over.')
+    keep_files: Field[bool, bool] = Field(checks.flag, 'Whether the script of a job that succeeded is kept.')
+    command_timeout: Field[Seconds, float] = Field(checks.seconds, 'Seconds after which a command is killed.')
+    submit_timeout: Field[Seconds, float] = Field(checks.seconds, 'Seconds after which submitting is killed.')
+    absence_grace: Field[Seconds, float] = Field(checks.seconds, 'Seconds of absence that make a job lost.')
+
+    def __init__(
+        self,
+        launcher_log_file: str | Path | None = None,
+        work_directory: str | Path | None = None,
+        queue_polling_interval: Seconds = 30,
+        initial_queue_polling_delay: Seconds = 2,
+        queue_polling_error_threshold: int = 2,
+        keep_files: bool = False,
+        command_timeout: Seconds = 60,
+        submit_timeout: Seconds = 60,
+        absence_grace: Seconds = 120,
+    ) -> None:
+        super().__init__(launcher_log_file, work_directory)
+        self.queue_polling_interval = queue_polling_interval
+        self.initial_queue_polling_delay = initial_queue_polling_delay
+        self.queue_polling_error_threshold = queue_polling_error_threshold
+        self.keep_files = keep_files
+        self.command_timeout = command_timeout
+        self.submit_timeout = submit_timeout
+        self.absence_grace = absence_grace

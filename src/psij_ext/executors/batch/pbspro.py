@@ -1,0 +1,166 @@
+"""The dialect of PBS Pro and OpenPBS: qsub(1B), qstat(1B), qdel(1B), qselect(1B) of the PBS Reference Guide."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Dict, List, Mapping, Sequence
+
+from psij_ext.core.job import Job
+from psij_ext.core.observation import Observation, Site
+from psij_ext.core.status import JobStatus
+from psij_ext.exceptions import InvalidJobException, ParseError, SubmitException
+from psij_ext.executors.batch import pbspro_records
+from psij_ext.executors.batch.base import BatchSchedulerExecutor
+from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
+from psij_ext.installation import data_folder
+from psij_ext.runtime.command import CommandResult, command_error
+from psij_ext.runtime.script import hours_minutes_seconds
+
+_JOB_ID = re.compile(r'^(\d+(?:\[\d*\])?(?:\.[\w.-]+)?)\s*$', re.MULTILINE)
+# What qsub -N was seen to refuse; the name is a label, so these are replaced, and the original stays in the spec.
+_NOT_IN_A_NAME = re.compile(r'[^A-Za-z0-9._+-]')
+_LONGEST_NAME = 230
+_JOB_UNKNOWN, _JOB_FINISHED = 153, 35
+_USER_LIMIT, _NO_SERVER = 38, 162
+_DELIMITER = '\x1e'
+# Together the arguments of a command may take some 2 MB (execve(2)); more ids than these are asked for as "all jobs".
+_MOST_IDS = 10_000
+
+
+class PBSProExecutorConfig(BatchSchedulerExecutorConfig):
+    """How the PBS Pro executor works; it has no settings beyond the common ones."""
+
+
+class PBSProJobExecutor(BatchSchedulerExecutor):
+    """Runs jobs on PBS Pro and OpenPBS.
+
+    Custom attributes that begin with `pbspro.` or `pbs.` become options of qsub: a name of one letter is the option
+    of that letter (`pbs.P` with the value `project7` is `-P project7`), a longer one is a resource (`pbs.filesystems`
+    with the value `home` is `-l filesystems=home`). A reservation is a queue of its own in PBS, so a job cannot have
+    both. A name is cut and its odd characters are replaced, since PBS takes few.
+    """
+
+    template = data_folder('templates') / 'batch' / 'pbspro.mustache'
+    config_class = PBSProExecutorConfig
+    custom_attribute_prefixes = ('pbspro', 'pbs')
+    label_options = {'queue_name': '-q', 'account': '-A'}
+    native_variables = ('PBS_',)
+    kept_variables = (
+        'PBS_AUTH_METHOD', 'PBS_BATCH_SERVICE_PORT', 'PBS_CONF_FILE', 'PBS_DEFAULT', 'PBS_ENCRYPT_METHOD', 'PBS_EXEC',
+        'PBS_HOME', 'PBS_MANAGER_SERVICE_PORT', 'PBS_PRIMARY', 'PBS_SECONDARY', 'PBS_SERVER',
+        'PBS_SUPPORTED_AUTH_METHODS')
+    # `qsub -V` passed nothing in OpenPBS 23.06, and where it works it shows every variable to every user of qstat.
+    carries_environment = True
+
+    def dialect_context(self, job: Job, context: Mapping[str, object]) -> Dict[str, object]:
+        """Return the values of the template that PBS wants in a form of its own.
+
+        :raises InvalidJobException: if the job has a queue and a reservation.
+        """
+        queue, reservation = context['queue_name'], context['reservation_id']
+        if queue and reservation:
+            raise InvalidJobException(
+                'JobAttributes: a PBS job runs in a reservation or in a queue, not in both '
+                f'({reservation!r} and {queue!r}): a reservation is a queue of its own. Leave queue_name out.')
+        nodes, per_node, cores = context['node_count'], context['processes_per_node'], context['cpu_cores_per_process']
+        memory, duration = context['memory_per_node'], context['duration']
+        exclusive = context['exclusive_node_use']
+        place = ':'.join([*(['scatter'] if nodes != 1 else []), *(['exclhost'] if exclusive else [])])
+        return {
+            'name': _NOT_IN_A_NAME.sub('_', str(context['name']))[:_LONGEST_NAME],
+            'queue_name': reservation or queue,
+            'cpus_per_node': (per_node if isinstance(per_node, int) else 1) * (cores if isinstance(cores, int) else 1),
+            'memory_kibibytes_per_node': -(-memory // 1024) if isinstance(memory, int) else None,
+            'place': place or None,
+            'walltime': hours_minutes_seconds(duration) if isinstance(duration, int) else None,
+            'custom_options': [_custom_option(attribute) for attribute in self.custom_attributes(job)],
+        }
+
+    def get_submit_command(self, job: Job, submit_file_path: Path) -> List[str]:
+        """Return the qsub command."""
+        return ['qsub', str(submit_file_path)]
+
+    def job_id_from_submit_output(self, out: str) -> str:
+        """Read the id, such as `77.pbshost1` or `77[].pbshost1`.
+
+        :raises ParseError: if there is none.
+        """
+        matches = _JOB_ID.findall(out)
+        if not matches:
+            raise ParseError(f'qsub named no job id: {out!r}')
+        return str(matches[-1])
+
+    def is_transient(self, result: CommandResult) -> bool:
+        """Tell whether qsub failed for a reason that passes: a limit on this user's jobs, or no connection."""
+        return result.exit_code in (_USER_LIMIT, _NO_SERVER)
+
+    def get_status_command(self, native_ids: Sequence[str]) -> List[str]:
+        """Return the qstat command for these jobs; with history, for those that are over as well.
+
+        `-E` sends all ids in one request: without it each id takes a connection of its own, whose reserved ports are
+        gone for a minute. The format with delimiters was seen to stay readable whatever is in names and variables:
+        delimiters in a value are escaped, and a job is one line. JSON of OpenPBS 23.06 does not.
+        """
+        history = ['-x'] if self.site.history else []
+        chosen = native_ids if len(native_ids) <= _MOST_IDS else []
+        return ['qstat', '-E', '-f', *history, '-F', 'dsv', '-D', _DELIMITER, *chosen]
+
+    def parse_status_output(self, exit_code: int, out: str) -> Dict[str, JobStatus]:
+        """Read the states that qstat printed.
+
+        :raises ParseError: if qstat failed.
+        """
+        if not _is_answer(exit_code):
+            raise ParseError(f'qstat failed with exit code {exit_code}: {out.strip()}')
+        return {native_id: seen.status for native_id, seen in pbspro_records.parse_jobs(out, _DELIMITER).items()}
+
+    def parse_status(self, result: CommandResult) -> Mapping[str, Observation]:
+        """Read all that qstat tells of the jobs; its exit code is that of one of the ids that it does not know.
+
+        :raises CommandError: if qstat failed; then it says nothing about any job.
+        """
+        if not _is_answer(result.exit_code):
+            raise command_error('qstat gave no answer', result)
+        return pbspro_records.parse_jobs(result.text, _DELIMITER)
+
+    def get_cancel_command(self, native_id: str) -> List[str]:
+        """Return the qdel command."""
+        return ['qdel', native_id]
+
+    def process_cancel_command_output(self, exit_code: int, out: str) -> None:
+        """Check what qdel printed; that a job is over or forgotten is no error.
+
+        :raises SubmitException: if the job was not cancelled.
+        """
+        if not _is_answer(exit_code):
+            raise SubmitException(
+                f'qdel failed with exit code {exit_code}: {out.strip()}', exit_code=exit_code, stderr=out)
+
+    def get_list_command(self) -> List[str]:
+        """Return the qselect command that prints the ids of this user's jobs that are not over."""
+        return ['qselect', '-u', self.user]
+
+    def get_site_command(self) -> List[str]:
+        """Return the qstat command that prints the attributes of the server."""
+        return ['qstat', '-B', '-f']
+
+    def parse_site(self, result: CommandResult) -> Site:
+        """Read version, limits and whether history is kept out of the server's attributes.
+
+        :raises CommandError: if qstat failed.
+        """
+        if result.exit_code != 0:
+            raise command_error('qstat gave no answer', result)
+        return pbspro_records.parse_server(result.text)
+
+
+def _is_answer(exit_code: int) -> bool:
+    return exit_code in (0, _JOB_UNKNOWN, _JOB_FINISHED)
+
+
+def _custom_option(attribute: Mapping[str, object]) -> Dict[str, object]:
+    key, value = str(attribute['key']), str(attribute['value'])
+    if len(key) == 1:
+        return {'option': f'-{key}', 'value': value or None}
+    return {'option': '-l', 'value': f'{key}={value}' if value else key}

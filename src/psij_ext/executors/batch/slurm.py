@@ -1,0 +1,192 @@
+"""The dialect of Slurm: sbatch(1), squeue(1), scancel(1), sacct(1), scontrol(1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from psij_ext.core.job import Job
+from psij_ext.core.observation import Observation, Site
+from psij_ext.core.status import JobStatus
+from psij_ext.exceptions import ParseError, SubmitException
+from psij_ext.executors.batch import slurm_records
+from psij_ext.executors.batch.base import BatchSchedulerExecutor
+from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
+from psij_ext.installation import data_folder
+from psij_ext.runtime.command import CommandResult, command_error
+from psij_ext.runtime.script import hours_minutes_seconds
+
+_SUBMITTED = re.compile(r'^(?:Submitted batch job )?(\d+)(?:(?:;| on cluster )([\w.-]+))?\s*$', re.ASCII | re.MULTILINE)
+_TRANSIENT = (
+    'Socket timed out', 'Unable to contact slurm controller', 'Slurm temporarily unable',
+    'QOSMaxSubmitJobPerUserLimit', 'AssocMaxSubmitJobLimit', 'Connection refused',
+    'Zero Bytes were transmitted')
+_MEBIBYTE = 1024 * 1024
+# One argument of a command ends at 128 KiB (execve(2)); some room is left.
+_LONGEST_ARGUMENT = 100_000
+
+
+class SlurmExecutorConfig(BatchSchedulerExecutorConfig):
+    """How the Slurm executor works; it has no settings beyond the common ones."""
+
+
+class SlurmJobExecutor(BatchSchedulerExecutor):
+    """Runs jobs on Slurm.
+
+    Custom attributes that begin with `slurm.` become options of sbatch: `slurm.constraint` with the value
+    `gpu` is `--constraint=gpu`, one without a value is an option without a value.
+    """
+
+    template = data_folder('templates') / 'batch' / 'slurm.mustache'
+    config_class = SlurmExecutorConfig
+    custom_attribute_prefixes = ('slurm',)
+    label_options = {
+        'name': '--job-name', 'scheduler_output': '--output', 'queue_name': '--partition', 'account': '--account',
+        'reservation_id': '--reservation', 'qos': '--qos'}
+    # sbatch(1), "INPUT ENVIRONMENT VARIABLES": options in the environment beat the directives in a script.
+    native_variables = ('SBATCH_', 'SLURM_', 'SQUEUE_', 'SCANCEL_', 'SACCT_', 'SALLOC_', 'SRUN_')
+    kept_variables = ('SLURM_CONF', 'SLURM_CONF_SERVER', 'SLURM_JWT', 'SLURM_CLUSTERS')
+    environment_defaults = {
+        'queue_name': 'SBATCH_PARTITION', 'account': 'SBATCH_ACCOUNT', 'qos': 'SBATCH_QOS',
+        'reservation_id': 'SBATCH_RESERVATION'}
+    # Times as seconds since the epoch; lists of array elements are not cut.
+    command_variables = {'SLURM_TIME_FORMAT': '%s', 'SLURM_BITSTR_LEN': '0'}
+
+    def dialect_context(self, job: Job, context: Mapping[str, object]) -> dict[str, object]:
+        """Return the values of the template that Slurm wants in a form of its own."""
+        memory, duration = context['memory_per_node'], context['duration']
+        return {
+            'scheduler_output': _file_name_pattern(str(context['folder']), str(context['scheduler_output'])),
+            'export': 'ALL' if context['inherit_environment'] else 'NONE',
+            'memory_mebibytes_per_node': -(-memory // _MEBIBYTE) if isinstance(memory, int) else None,
+            'walltime': hours_minutes_seconds(duration) if isinstance(duration, int) else None,
+        }
+
+    def get_submit_command(self, job: Job, submit_file_path: Path) -> list[str]:
+        """Return the sbatch command; `--parsable` makes it print the id alone."""
+        return ['sbatch', '--parsable', str(submit_file_path)]
+
+    def job_id_from_submit_output(self, out: str) -> str:
+        """Read the id, `12` or `12;cluster`, among whatever a site prints around it.
+
+        :raises ParseError: if there is none.
+        """
+        matches = _SUBMITTED.findall(out)
+        if not matches:
+            raise ParseError(f'sbatch named no job id: {out!r}')
+        number, cluster = matches[-1]
+        return f'{number};{cluster}' if cluster else str(number)
+
+    def is_transient(self, result: CommandResult) -> bool:
+        """Tell whether sbatch failed for a reason that passes, such as a busy controller."""
+        return any(message in result.error_text for message in _TRANSIENT)
+
+    def get_status_command(self, native_ids: Sequence[str]) -> list[str]:
+        """Return the squeue command for these jobs, in every state and one row for each element of an array.
+
+        squeue fails for a single unknown id and passes over unknown ones among several, so a single id is
+        given twice.
+        """
+        return ['squeue', '--noheader', '--array', '--states=all', f'--Format={slurm_records.QUEUE_FORMAT}',
+                *self._selection(native_ids, '--jobs', '--user')]
+
+    def parse_status_output(self, exit_code: int, out: str) -> dict[str, JobStatus]:
+        """Read the states that squeue printed.
+
+        :raises ParseError: if squeue failed.
+        """
+        if exit_code != 0:
+            raise ParseError(f'squeue failed with exit code {exit_code}: {out.strip()}')
+        return {native_id: seen.status for native_id, seen in slurm_records.parse_queue(out, self._own_cluster).items()}
+
+    def parse_status(self, result: CommandResult) -> Mapping[str, Observation]:
+        """Read all that squeue tells of the jobs.
+
+        :raises CommandError: if squeue failed; then it says nothing about any job.
+        """
+        if result.exit_code != 0:
+            raise command_error('squeue gave no answer', result)
+        return slurm_records.parse_queue(result.text, self._own_cluster)
+
+    def get_accounting_command(self, native_ids: Sequence[str], since: float) -> list[str] | None:
+        """Return the sacct command for these jobs; None where the site keeps no accounts.
+
+        It is bounded by the submit time: after a reset of the ids, an old id is some other job of another
+        year.
+        """
+        if self.site.accounting is False:
+            return None
+        begin = datetime.fromtimestamp(max(since - 60.0, 0.0)).strftime('%Y-%m-%dT%H:%M:%S')
+        return ['sacct', '--noheader', '--parsable2', '--allocations', f'--starttime={begin}',
+                f'--format={slurm_records.ACCOUNTING_FORMAT}',
+                *self._selection(native_ids, '--jobs', '--user')]
+
+    def parse_accounting(self, result: CommandResult) -> Mapping[str, Observation]:
+        """Read what sacct tells of the jobs.
+
+        :raises CommandError: if sacct failed.
+        """
+        if result.exit_code != 0:
+            raise command_error('sacct gave no answer', result)
+        return slurm_records.parse_accounting(result.text, self._own_cluster)
+
+    def get_cancel_command(self, native_id: str) -> list[str]:
+        """Return the scancel command."""
+        number, _, cluster = native_id.partition(';')
+        return ['scancel', *([f'--clusters={cluster}'] if cluster else []), number]
+
+    def process_cancel_command_output(self, exit_code: int, out: str) -> None:
+        """Check what scancel printed; it is silent and successful for jobs that are unknown or over.
+
+        :raises SubmitException: if the job was not cancelled.
+        """
+        if 'already completing or completed' not in out:
+            raise SubmitException(f'scancel failed with exit code {exit_code}: {out.strip()}',
+                                  exit_code=exit_code, stderr=out)
+
+    def get_list_command(self) -> list[str]:
+        """Return the squeue command that prints the ids of this user's jobs that are not over."""
+        return ['squeue', '--noheader', '--array', '--format=%i', f'--user={self.user}']
+
+    def get_site_command(self) -> list[str]:
+        """Return the scontrol command that prints the configuration of the controller."""
+        return ['scontrol', 'show', 'config']
+
+    def parse_site(self, result: CommandResult) -> Site:
+        """Read version, limits and whether there is accounting out of the configuration.
+
+        :raises CommandError: if scontrol failed.
+        """
+        if result.exit_code != 0:
+            raise command_error('scontrol gave no answer', result)
+        return slurm_records.parse_config(result.text)
+
+    def _selection(self, native_ids: Sequence[str], by_id: str, by_user: str) -> list[str]:
+        parts = [native_id.partition(';') for native_id in native_ids]
+        clusters = {cluster for _, _, cluster in parts if cluster}
+        if clusters and not all(cluster for _, _, cluster in parts):
+            # A list of clusters leaves out the one that is asked without a list, unless it is named.
+            clusters |= {*(self.site.clusters or ())}
+        numbers = [number for number, _, _ in parts]
+        listed = ','.join(numbers * 2 if len(numbers) == 1 else numbers)
+        fits = 0 < len(listed) < _LONGEST_ARGUMENT
+        chosen = f'{by_id}={listed}' if fits else f'{by_user}={self.user}'
+        return [*([f'--clusters={",".join(sorted(clusters))}'] if clusters else []), chosen]
+
+    @property
+    def _own_cluster(self) -> str | None:
+        """The cluster whose jobs have ids without a cluster's name, if it is known."""
+        return self._site.clusters[0] if self._site is not None and self._site.clusters else None
+
+
+def _file_name_pattern(folder: str, name: str) -> str:
+    """Write the name of a file so that sbatch takes it as it is (sbatch(1), "filename pattern").
+
+    Percent signs were seen to begin a replacement in the folder of a relative name too. A backslash anywhere turns all
+    replacements off, and then stands for itself only if it is doubled.
+    """
+    if '\\' in folder:
+        return f'{folder}/{name}'.replace('\\', '\\\\')
+    return f'{folder}/{name}'.replace('%', '%%') if '%' in folder else name

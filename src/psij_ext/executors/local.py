@@ -1,0 +1,272 @@
+"""Jobs as processes on this machine, which outlive the program that submits them; no scheduler and no daemon."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import time
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import List
+
+from psij_ext.core import checks
+from psij_ext.core.checks import Field, optional
+from psij_ext.core.exit_info import ExitInfo
+from psij_ext.core.interfaces import JobExecutorConfig
+from psij_ext.core.job import Job
+from psij_ext.core.spec import JobSpec
+from psij_ext.core.status import JobStatus
+from psij_ext.exceptions import CommandError, InvalidJobException, SubmitException
+from psij_ext.executors.configuration import Seconds, own_config
+from psij_ext.executors.custom_attributes import meant_for
+from psij_ext.executors.following import FollowingExecutor, user_state_folder
+from psij_ext.installation import data_folder
+from psij_ext.runtime import processes
+from psij_ext.runtime.children import Reaper, spawn
+from psij_ext.runtime.evidence import Patience
+from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.monitor import Rhythm, StatusSource
+from psij_ext.runtime.process_table import ProcessTable, parse_native_id
+from psij_ext.runtime.script import full_script, known_resources, render, script_context
+from psij_ext.runtime.slots import Slots
+
+_TEMPLATES = data_folder('templates')
+# What a job sees that inherits nothing: who runs it, where home is, how to write numbers and times.
+_OWN_VARIABLES = ('HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'TZ')
+_OWN_PATH = '/usr/local/bin:/usr/bin:/bin'
+_TRANSIENT = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+# How long a supervisor may take from its start to its handler for TERM, on a machine that is busy.
+_SECONDS_TO_START = 10.0
+_SECONDS_BETWEEN_LOOKS = 0.002
+
+
+class LocalExecutorConfig(JobExecutorConfig):
+    """How the local executor works. Spans of time are seconds or timedeltas.
+
+    :param launcher_log_file: a file to which job scripts write what they do.
+    :param work_directory: where the executor keeps the folders of its jobs.
+    :param max_processes: how many cores the jobs may use together, those of the user's other programs
+        included; None for as many as this process may use.
+    :param cancel_grace: how long a job has between TERM and KILL when it is cancelled or its time is over.
+    :param keep_files: whether the script of a job that succeeded is kept.
+    """
+
+    max_processes: Field[int | None, int | None] = Field(optional(checks.positive), 'Cores that jobs may use together.')
+    cancel_grace: Field[Seconds, float] = Field(checks.seconds, 'Seconds between TERM and KILL.')
+    keep_files: Field[bool, bool] = Field(checks.flag, 'Whether the script of a job that succeeded is kept.')
+
+    def __init__(
+        self,
+        launcher_log_file: str | Path | None = None,
+        work_directory: str | Path | None = None,
+        max_processes: int | None = None,
+        cancel_grace: Seconds = 10,
+        keep_files: bool = False,
+    ) -> None:
+        super().__init__(launcher_log_file, work_directory)
+        self.max_processes = max_processes
+        self.cancel_grace = cancel_grace
+        self.keep_files = keep_files
+
+
+class LocalJobExecutor(FollowingExecutor):
+    """Runs jobs as processes on this machine.
+
+    Each job is a session of its own, led by a small supervisor, and goes on when the program that submitted
+    it ends. Jobs take cores, `cpu_cores_per_process` for each process, and wait in the order of their
+    submission until so many are free. All programs of the user share the cores of the machine, or as many as
+    their configuration allows. The native id is the pid and the start time of the supervisor; every process
+    of the user on this machine can attach to it.
+
+    When a job is cancelled, or has run for its `duration`, its processes get TERM, and KILL after a grace.
+    What it leaves running in its process group when it ends by itself is ended in the same way, as a batch
+    scheduler does.
+
+    What the fields of a job mean here:
+
+    * `node_count` above 1, GPUs, and more cores than there are, are refused;
+    * `exclusive_node_use` takes all cores, so that no other job runs beside it;
+    * `memory` is refused where the machine has less, and is not a limit;
+    * `queue_name`, `account` and `reservation_id` name things that only schedulers have; they change nothing;
+    * `custom_attributes` for schedulers are theirs; there are none for this executor.
+    """
+
+    config_class = LocalExecutorConfig
+
+    def __init__(self, url: str | None = None, config: JobExecutorConfig | None = None) -> None:
+        self._own_config = own_config(LocalExecutorConfig, config)
+        super().__init__(url=url, config=self._own_config)
+        self._slots = Slots(user_state_folder())
+        self._reaper = Reaper('psij-ext reaper of local')
+        weakref.finalize(self, self._reaper.close)
+
+    @property
+    def max_processes(self) -> int:
+        """How many cores jobs may use together."""
+        return self._own_config.max_processes or len(os.sched_getaffinity(0))
+
+    def list(self) -> List[str]:
+        """Return the native ids of the jobs that the user has on this machine, waiting or running."""
+        return self._slots.alive()
+
+    def attach(self, job: Job, native_id: str) -> None:
+        """Follow a job that was submitted earlier on this machine, perhaps by another program.
+
+        :param job: a new job.
+        :param native_id: the native id that it was given.
+        :raises InvalidJobException: if the job was submitted or attached before, or runs on another machine.
+        """
+        if parse_native_id(native_id) is None:
+            raise InvalidJobException(
+                f'{native_id!r} is no native id of a local job; such an id is a pid and a start time, as 1234.56789.')
+        folder = JobFolder.find(self.work_directory, native_id)
+        owner = (folder.read_record() or {}).get('owner') if folder is not None else None
+        host = owner.get('host') if isinstance(owner, dict) else None
+        here = processes.this_process()['host']
+        if folder is not None and host not in (None, here) and folder.read_exit() is None:
+            raise InvalidJobException(
+                f'The local job {native_id} was submitted on {host}, and can be followed there alone.')
+        super().attach(job, native_id)
+
+    def close(self) -> None:
+        """Stop following jobs; this neither waits for them nor cancels them."""
+        super().close()
+        self._reaper.close()
+
+    def render(
+        self, job: Job, folder: JobFolder, nonce: str, mailbox: Path | None = None
+    ) -> tuple[str, Sequence[str]]:
+        """Return the script of a job, and the command that supervises it; nothing is written or run.
+
+        :param job: the job, with absolute paths.
+        :param folder: the folder that the script is to use.
+        :param nonce: the name of the submission.
+        :param mailbox: where the script leaves its hints.
+        :raises InvalidJobException: if the job cannot run on this machine.
+        """
+        spec = job.spec
+        if spec is None:
+            raise InvalidJobException(f'Job {job.id} has no spec.')
+        self._check(job, spec)
+        context = script_context(job, self._launcher(spec), folder=folder.path, nonce=nonce, mailbox=mailbox)
+        context['carries_environment'] = False  # the script has it from its start
+        script = full_script(render(_TEMPLATES / 'batch' / 'local.mustache', context), context)
+        limit = spec.attributes.duration
+        return script, [
+            '/bin/bash', '-p', str(_TEMPLATES / 'local' / 'supervisor.sh'), str(folder.path), str(self._slots.path),
+            str(self.max_processes), '' if limit is None else f'{limit.total_seconds():.6f}',
+            str(round(1000 * self._own_config.cancel_grace)), str(mailbox or '')]
+
+    # -- one job
+
+    def _check(self, job: Job, spec: JobSpec) -> None:
+        """Refuse what would not mean here what it says."""
+        resources = known_resources(spec.resources)
+        cores = self._cores(spec)
+        memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+        if resources.computed_node_count > 1:
+            raise InvalidJobException(
+                f'ResourceSpecV1.node_count: {resources.computed_node_count} nodes; the local executor has one.')
+        if resources.gpu_cores_per_process:
+            raise InvalidJobException('ResourceSpecV1.gpu_cores_per_process: the local executor hands out no GPUs.')
+        if cores > self.max_processes:
+            raise InvalidJobException(
+                f'JobSpec.resources: the job wants {cores} cores; the local executor has {self.max_processes} '
+                '(LocalExecutorConfig.max_processes).')
+        if resources.memory is not None and resources.memory > memory:
+            raise InvalidJobException(f'ResourceSpecV1.memory: {resources.memory} bytes; this machine has {memory}.')
+        if spec.directory is None or not spec.directory.is_dir():
+            raise InvalidJobException(f'JobSpec.directory: there is no directory {spec.directory}.')
+        for name, _, _ in meant_for(job, (self.name,), 'slurm|pbs'):
+            raise InvalidJobException(
+                f'JobAttributes.custom_attributes: {name}: the local executor has no custom attributes.')
+
+    def _cores(self, spec: JobSpec) -> int:
+        resources = known_resources(spec.resources)
+        asked = resources.computed_process_count * (resources.cpu_cores_per_process or 1)
+        return max(asked, self.max_processes) if resources.exclusive_node_use else asked
+
+    def _start(self, job: Job, folder: JobFolder, nonce: str) -> str:
+        script, command = self.render(job, folder, nonce, self._mailbox)
+        folder.write_script(script)
+        spec = job.spec or JobSpec()
+        try:
+            return self._supervise(command, folder, spec)
+        except OSError as error:
+            raise SubmitException(
+                f'The job could not be started: {error}', error, transient=error.errno in _TRANSIENT, argv=command,
+                script_path=folder.script_path) from error
+
+    def _supervise(self, command: Sequence[str], folder: JobFolder, spec: JobSpec) -> str:
+        """Start a supervisor, and tell it its place. One that learns of no place, because we fail or die, ends."""
+        environment = dict(os.environ) if spec.inherit_environment else _own_environment()
+        place_read, place_written = os.pipe()
+        try:
+            pid = spawn(command, environment, stdin=place_read, output=folder.scheduler_output_path)
+            self._reaper.add(pid)
+            try:
+                start_time = processes.start_time(pid)
+                if start_time is None:
+                    raise ProcessLookupError(errno.ESRCH, 'its supervisor ended at once', command[2])
+                place = self._slots.take_place(pid, start_time, self._cores(spec))
+                os.write(place_written, f'{place}\n'.encode())
+            except OSError:
+                self._reaper.expect_end(pid)
+                raise
+        finally:
+            os.close(place_read)
+            os.close(place_written)
+        return f'{pid}.{start_time}'
+
+    def _end(self, native_id: str) -> None:
+        parsed = parse_native_id(native_id)
+        if parsed is None:
+            return
+        pid, start_time = parsed
+        deadline = time.monotonic() + _SECONDS_TO_START
+        while processes.start_time(pid) == start_time:
+            # Before it has its handler, TERM would end it without a record.
+            if processes.withstands(pid, signal.SIGTERM) or time.monotonic() > deadline:
+                _terminate(pid)
+                return
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        for member in processes.in_session(pid):  # the supervisor was killed, and the job goes on
+            _terminate(member)
+
+    # -- following
+
+    def _make_source(self) -> StatusSource:
+        return ProcessTable(self._slots, self._reaper)
+
+    def _rhythm(self) -> Rhythm:
+        return Rhythm(first=0.1, interval=2.0)
+
+    def _patience(self) -> Patience:
+        """Return none: the table of processes and the folder are certain, and nobody else knows more."""
+        return Patience(for_cause=0.0, for_absent=0.0)
+
+    @property
+    def _keeps_files(self) -> bool:
+        return self._own_config.keep_files
+
+    def _report(self, job: Job, status: JobStatus, exit_info: ExitInfo | None, requeued: bool) -> None:
+        super()._report(job, status, exit_info, requeued)
+        parsed = parse_native_id(job.native_id or '')
+        if exit_info is not None and parsed is not None:
+            self._reaper.expect_end(parsed[0])
+
+
+def _own_environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name in _OWN_VARIABLES or name.startswith('LC_')}
+    return {'PATH': _OWN_PATH, **kept}
+
+
+def _terminate(pid: int) -> None:
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    except PermissionError as error:
+        raise CommandError(f'process {pid} belongs to somebody else', argv=()) from error

@@ -1,0 +1,1 @@
+"""What does the I/O: running commands, rendering scripts, job folders, events and monitoring."""

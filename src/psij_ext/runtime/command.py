@@ -1,0 +1,159 @@
+"""The one place that runs a scheduler's command: argv in, `CommandResult` out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol
+
+from psij_ext.exceptions import CommandError, CommandNotFound, CommandTimeout
+from psij_ext.runtime import processes
+
+# What is left of a killed command may keep its pipes open; this long we wait for them to close.
+_SECONDS_TO_DRAIN = 1.0
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """What one run of a command gave: exit code (negative: the signal that killed it) and raw output."""
+
+    argv: tuple[str, ...]
+    exit_code: int
+    stdout: bytes = b''
+    stderr: bytes = b''
+
+    @property
+    def text(self) -> str:
+        """Standard output as text; bytes that are not UTF-8 survive as surrogates."""
+        return self.stdout.decode('utf-8', 'surrogateescape')
+
+    @property
+    def error_text(self) -> str:
+        """Standard error as text that can be shown to a person."""
+        return self.stderr.decode('utf-8', 'replace').strip()
+
+    @property
+    def combined_text(self) -> str:
+        """Both outputs, for messages and for the parse methods of PSI/J's plugin interface."""
+        return '\n'.join(part for part in (self.text.strip(), self.error_text) if part)
+
+
+class CommandRunner(Protocol):
+    """Runs commands; tests pass one that answers from a table or fails at will."""
+
+    def run(self, argv: Sequence[str], *, timeout: float, cwd: Path | None = None,
+            env: Mapping[str, str] | None = None) -> CommandResult:
+        """Run a command to its end.
+
+        :param argv: the command and its arguments; no shell is involved.
+        :param timeout: seconds after which the command and everything it started are killed.
+        :param cwd: where to run it; None for the present directory.
+        :param env: its whole environment; None for our own.
+        :raises CommandNotFound: if there is no such program on PATH, or it cannot be started.
+        :raises CommandTimeout: if it was killed after `timeout` seconds. What it did before is unknown.
+        """
+
+
+class SubprocessRunner:
+    """Runs commands as child processes in sessions of their own: a timeout ends all that they started."""
+
+    def run(self, argv: Sequence[str], *, timeout: float, cwd: Path | None = None,
+            env: Mapping[str, str] | None = None) -> CommandResult:
+        environment = os.environ if env is None else env
+        program = find_program(argv[0], environment.get('PATH', os.defpath))
+        if program is None:
+            raise CommandNotFound(
+                f'The command {argv[0]!r} was not found on PATH. Is the scheduler installed here?',
+                argv=tuple(argv))
+        try:
+            process = subprocess.Popen(
+                [str(program), *argv[1:]], cwd=cwd, env=None if env is os.environ else env, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        except OSError as error:
+            raise CommandNotFound(f'The command {shlex.join(argv)} could not be started: {error}',
+                                  argv=tuple(argv)) from error
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            if process.poll() is not None:
+                # The command itself has ended; something that it left in the background keeps its pipes open.
+                _close(process.stdout)
+                _close(process.stderr)
+                return CommandResult(tuple(argv), process.returncode, error.stdout or b'', error.stderr or b'')
+            _kill_session(process)
+            raise CommandTimeout(
+                f'The command {shlex.join(argv)} gave no answer within {timeout:g} s and was killed.',
+                argv=tuple(argv), stdout=_text(error.stdout), stderr=_text(error.stderr)) from error
+        except BaseException:  # an interrupt must not leave the command behind
+            _kill_session(process)
+            raise
+        return CommandResult(tuple(argv), process.returncode, stdout, stderr)
+
+
+def find_program(name: str, path: str | None = None) -> Path | None:
+    """Find a program on PATH, never in the current directory or below it, whatever PATH says.
+
+    :param name: a program's name, or an absolute path to it.
+    :param path: the search path; None for that of this process.
+    """
+    if name.startswith(os.sep):
+        candidates: Iterable[str] = [name]
+    elif os.sep in name:
+        return None
+    else:
+        folders = (os.environ.get('PATH', os.defpath) if path is None else path).split(os.pathsep)
+        candidates = (f'{folder}/{name}' for folder in folders if folder.startswith(os.sep))
+    runnable = (each for each in candidates if os.access(each, os.X_OK) and Path(each).is_file())
+    return next(map(Path, runnable), None)
+
+
+def scrubbed_environment(environ: Mapping[str, str], dropped_prefixes: Sequence[str],
+                         kept: Sequence[str]) -> Mapping[str, str]:
+    """Take out of an environment what would change what a scheduler's commands do.
+
+    :param environ: the environment to start from.
+    :param dropped_prefixes: beginnings of the names to leave out, such as `SBATCH_`.
+    :param kept: names to keep all the same: those that locate or authenticate the scheduler.
+    """
+    prefixes = tuple(dropped_prefixes)
+    # Mostly there is nothing to take out, and to copy an environment costs more than to look at its names.
+    if not any(name.startswith(prefixes) and name not in kept for name in environ):
+        return environ
+    return {name: value for name, value in environ.items() if name in kept or not name.startswith(prefixes)}
+
+
+def command_error(what: str, result: CommandResult) -> CommandError:
+    """Make the error of a command that failed, with its own words."""
+    return CommandError(
+        f'{what}: {result.combined_text or "the command does not say why"} '
+        f'(command: {shlex.join(result.argv)}, exit code {result.exit_code})',
+        argv=result.argv, exit_code=result.exit_code, stdout=result.text, stderr=result.error_text)
+
+
+def _kill_session(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    for pid in processes.in_session(process.pid):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+    try:
+        process.communicate(timeout=_SECONDS_TO_DRAIN)
+    except subprocess.TimeoutExpired:
+        # Something left the session and holds the pipes. Nobody will read them any more.
+        _close(process.stdout)
+        _close(process.stderr)
+        process.wait()
+
+
+def _close(pipe: IO[bytes] | None) -> None:
+    if pipe is not None:
+        pipe.close()
+
+
+def _text(output: bytes | None) -> str:
+    return (output or b'').decode('utf-8', 'replace')

@@ -1,0 +1,42 @@
+"""How a job ended, kept in its folder for those who ask when the scheduler has forgotten it."""
+
+from __future__ import annotations
+
+import logging
+
+from psij_ext.core.exit_info import ExitInfo, ExitReason
+from psij_ext.core.state import JobState
+from psij_ext.core.status import JobStatus
+from psij_ext.runtime.jobfolder import JobFolder
+
+logger = logging.getLogger(__name__)
+
+
+def keep_end(folder: JobFolder, status: JobStatus, exit_info: ExitInfo) -> None:
+    """Keep an end in the job's folder. A job that was only lost from sight may be found by the next who looks."""
+    if exit_info.reason is ExitReason.LOST:
+        return
+    try:
+        folder.write_end({
+            'format': 1, 'state': status.state.name, 'time': status.time, 'message': status.message,
+            'exit_code': status.exit_code, 'native_state': (status.metadata or {}).get('native_state'),
+            'reason': exit_info.reason.name, 'signal': exit_info.signal, 'cause': exit_info.message,
+        })
+    except OSError as error:
+        logger.debug('The end of the job in %s cannot be kept there: %s', folder.path, error)
+
+
+def kept_end(folder: JobFolder) -> tuple[JobStatus, ExitInfo] | None:
+    """Return the end that was kept in a job's folder; None where there is none that can be read."""
+    end = folder.read_end()
+    if end is None:
+        return None
+    native_state = end.get('native_state')
+    try:
+        status = JobStatus(JobState[str(end['state'])], end['time'], end['message'], end['exit_code'],  # type: ignore[arg-type]
+                           metadata=None if native_state is None else {'native_state': native_state})
+        info = ExitInfo(ExitReason[str(end['reason'])], status.exit_code, end['signal'], end['cause'])  # type: ignore[arg-type]
+    except (KeyError, TypeError, ValueError) as error:
+        logger.warning('The end in %s cannot be read and is passed over: %r', folder.path, error)
+        return None
+    return (status, info) if status.final else None

@@ -1,0 +1,311 @@
+"""What is true about a job: from all that is known at a moment to a judgement, without I/O.
+
+The order of trust, first to last: the exit record of the job's own script; presence in the live queue; a
+final state in the queue or in accounting; our own acknowledged cancel together with absence; absence
+everywhere for long. A query that failed is no evidence.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+
+from psij_ext.core.exit_info import ExitInfo, ExitReason, ResourceUsage
+from psij_ext.core.observation import Observation
+from psij_ext.core.state import JobState
+from psij_ext.core.status import JobStatus
+from psij_ext.runtime.records import ExitRecord, ProgressEntry
+
+# A scheduler sends TERM a little before or after the limit by its own clock.
+_LIMIT_TOLERANCE = 1.0
+# Less than any clock's error, more than that of adding and subtracting its readings.
+_ROUNDING = 1e-6
+_SIGNALS = range(1, 65)
+_BEFORE_LAUNCH = ('claim', 'directory', 'stage_in', 'pre_launch')
+
+
+class Presence(enum.Enum):
+    """What asking a source gave for one job."""
+
+    UNKNOWN = 'unknown'  # not asked, or no answer
+    ABSENT = 'absent'    # it answered and does not know the job
+    FOUND = 'found'
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known of one job at one moment.
+
+    :param exit_record: what the job's script wrote as its last act.
+    :param progress: which states the job's script wrote that it entered.
+    :param queue: what the live queue says, if it was asked after the record and the progress were first seen.
+    :param queue_presence: whether the live queue knows the job.
+    :param accounting: the same for accounting.
+    :param accounting_presence: the same for accounting.
+    :param has_accounting: whether there is any accounting here; where there is none, the queue has the last
+        word.
+    :param last_seen: what the queue said of the job when it last knew it.
+    :param cancel_acknowledged: whether the scheduler took a cancel of ours.
+    :param time_limit: the wall time that was asked for, in seconds.
+    :param stages_in: whether the script stages in before it launches.
+    :param waited_for_cause: seconds since a record of an end was found whose cause is asked for; None where
+        there is no such record.
+    :param absent_for: seconds since the first of the rounds without a gap in which all sources answered and
+        none knew the job.
+    """
+
+    exit_record: ExitRecord | None = None
+    progress: Sequence[ProgressEntry] = ()
+    queue: Observation | None = None
+    queue_presence: Presence = Presence.UNKNOWN
+    accounting: Observation | None = None
+    accounting_presence: Presence = Presence.UNKNOWN
+    has_accounting: bool = False
+    last_seen: Observation | None = None
+    cancel_acknowledged: bool = False
+    time_limit: float | None = None
+    stages_in: bool = False
+    waited_for_cause: float | None = None
+    absent_for: float | None = None
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait before less than the best evidence is taken, in seconds.
+
+    :param for_cause: after a record of an end that was no plain success: for the scheduler to say why.
+    :param for_absent: after a job was first found nowhere: network file systems hide new files for up to a
+        minute.
+    """
+
+    for_cause: float = 5.0
+    for_absent: float = 120.0
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What follows from the evidence: a status, or none; with `exit_info` the job is over."""
+
+    status: JobStatus | None = None
+    exit_info: ExitInfo | None = None
+    requeued: bool = False
+    wants_cause: bool = False
+
+
+def judge(evidence: Evidence, patience: Patience) -> Judgement:
+    """Say what is true about a job."""
+    record = _current_record(evidence)
+    if record is not None:
+        return _judge_ended(record, evidence, patience)
+    if evidence.queue is not None and not evidence.queue.status.final:
+        return _judge_alive(evidence.queue, evidence)
+    for source in (evidence.queue, _current_accounting(evidence)):
+        if source is not None and source.status.final:
+            return _ended_by_scheduler(source)
+    if evidence.queue_presence is Presence.ABSENT and (
+            not evidence.has_accounting or evidence.accounting_presence is Presence.ABSENT):
+        return _judge_absent(evidence, patience)
+    if evidence.progress:
+        return Judgement(_progress_status(evidence.progress[-1]))
+    return Judgement()
+
+
+def _current_record(evidence: Evidence) -> ExitRecord | None:
+    """An exit record counts for its own attempt only: a later one may be running by now."""
+    record = evidence.exit_record
+    if record is None:
+        return None
+    later = [entry.attempt for entry in evidence.progress]
+    if evidence.queue is not None and not evidence.queue.status.final and evidence.queue.attempt is not None:
+        later.append(evidence.queue.attempt)
+    return None if later and max(later) > record.attempt else record
+
+
+def _current_accounting(evidence: Evidence) -> Observation | None:
+    """What accounting says counts unless it is about a run before the one that the script tells of."""
+    accounting = evidence.accounting
+    if accounting is None or accounting.attempt is None:
+        return accounting
+    return None if any(entry.attempt > accounting.attempt for entry in evidence.progress) else accounting
+
+
+def _last_words(evidence: Evidence) -> Observation | None:
+    """What the queue last said of the job, where that may be why it is over now.
+
+    It is not where a later run has begun since.
+    """
+    said = evidence.queue or evidence.last_seen
+    if said is None or said.reason is None or said.status.final:
+        return None
+    begun = max((entry.attempt for entry in evidence.progress), default=1)
+    return None if said.attempt is not None and said.attempt < begun else said
+
+
+def _judge_ended(record: ExitRecord, evidence: Evidence, patience: Patience) -> Judgement:
+    undisturbed = not record.term_seen and not evidence.cancel_acknowledged
+    if record.exit_code == 0 and record.launched and undisturbed:
+        return _completed(record, evidence)
+    queue = evidence.queue
+    if queue is not None and queue.status.state is JobState.QUEUED:
+        return Judgement(queue.status, requeued=True)
+    for source in (queue, _current_accounting(evidence)):
+        if source is not None and source.status.final:
+            return _ended_for_cause(record, source, evidence)
+    # Accounting may lag behind the queue, so its silence is waited out; a queue that forgot the job adds
+    # nothing later.
+    nobody_else_knows = evidence.queue_presence is Presence.ABSENT and not evidence.has_accounting
+    if nobody_else_knows or (evidence.waited_for_cause or 0.0) >= patience.for_cause - _ROUNDING:
+        said = _last_words(evidence)
+        if said is not None:
+            return _ended_for_cause(record, replace(said, status=_failed(said.status)), evidence)
+        return _ended_by_record(record, evidence)
+    return Judgement(_progress_status(evidence.progress[-1]) if evidence.progress else None, wants_cause=True)
+
+
+def _completed(record: ExitRecord, evidence: Evidence) -> Judgement:
+    info = ExitInfo(ExitReason.EXITED, exit_code=0, usage=_usage(record, evidence))
+    return Judgement(JobStatus(JobState.COMPLETED, time=record.ended, exit_code=0), info)
+
+
+def _ended_for_cause(record: ExitRecord, cause: Observation, evidence: Evidence) -> Judgement:
+    """The scheduler knows why, the script its code; neither makes a success of what the other saw fail."""
+    if cause.status.state is JobState.COMPLETED:
+        if record.exit_code == 0 and record.launched:
+            return _completed(record, evidence)
+        return _ended_by_record(record, evidence, cause)
+    if cause.status.state is JobState.FAILED and cause.reason in (None, *_BY_ITSELF):
+        return _ended_by_record(record, evidence, cause)
+    info = ExitInfo(
+        cause.reason or ExitReason.CANCELED, exit_code=record.exit_code, signal=cause.signal,
+        message=cause.status.message, usage=cause.usage or _usage(record, evidence))
+    status = JobStatus(
+        cause.status.state, time=record.ended, message=cause.status.message, exit_code=record.exit_code,
+        metadata=cause.status.metadata)
+    return Judgement(status, info)
+
+
+def _ended_by_record(record: ExitRecord, evidence: Evidence, cause: Observation | None = None) -> Judgement:
+    state, reason, message = _read_end(record, evidence, cause is not None and cause.reason in _BY_ITSELF)
+    if state is JobState.COMPLETED and cause is not None and cause.status.state is JobState.FAILED:
+        return _ended_by_scheduler(cause)
+    signal = record.exit_code - 128 if record.exit_code - 128 in _SIGNALS else None
+    if reason is ExitReason.SIGNALED and signal is None:
+        reason = ExitReason.EXITED
+    if cause is not None and cause.status.message and not message:
+        message = cause.status.message
+    usage = (cause.usage if cause is not None else None) or _usage(record, evidence)
+    info = ExitInfo(reason, exit_code=record.exit_code, signal=signal, message=message, usage=usage)
+    metadata = cause.status.metadata if cause is not None else None
+    status = JobStatus(
+        state, time=record.ended, message=message, exit_code=record.exit_code, metadata=metadata)
+    return Judgement(status, info)
+
+
+def _read_end(record: ExitRecord, evidence: Evidence,
+              by_itself: bool) -> tuple[JobState, ExitReason, str | None]:
+    """Say how the job ended; `by_itself` is whether the scheduler says that nobody ended it from outside."""
+    if record.term_seen and _limit_reached(record, evidence):
+        limit = '' if evidence.time_limit is None else f' of {evidence.time_limit:g} s'
+        return JobState.FAILED, ExitReason.TIMEOUT, f'The wall time{limit} was over.'
+    if evidence.cancel_acknowledged and (record.term_seen or (record.exit_code != 0 and not by_itself)):
+        return JobState.CANCELED, ExitReason.CANCELED, None
+    if record.term_seen and not by_itself:
+        unknown = 'The job was sent TERM; the scheduler does not say by whom.'
+        return JobState.CANCELED, ExitReason.CANCELED, None if record.ended_by == 'cancel' else unknown
+    if not record.launched and record.phase != 'launch':
+        reason = ExitReason.LAUNCH_FAILED if record.phase in _BEFORE_LAUNCH else ExitReason.EXITED
+        return JobState.FAILED, reason, f'The job\'s step {record.phase!r} failed.'
+    if record.exit_code == 0 and record.launched:
+        return JobState.COMPLETED, ExitReason.EXITED, None
+    return JobState.FAILED, ExitReason.SIGNALED if record.exit_code > 128 else ExitReason.EXITED, None
+
+
+def _limit_reached(record: ExitRecord, evidence: Evidence) -> bool:
+    if record.ended_by is not None:
+        return record.ended_by == 'limit'
+    started = _started(record, evidence)
+    return (evidence.time_limit is not None and started is not None
+            and record.ended - started >= evidence.time_limit - _LIMIT_TOLERANCE)
+
+
+def _ended_by_scheduler(source: Observation) -> Judgement:
+    reason = source.reason or _REASONS[source.status.state]
+    info = ExitInfo(reason, exit_code=source.status.exit_code, signal=source.signal,
+                    message=source.status.message, usage=source.usage)
+    return Judgement(source.status, info)
+
+
+_BY_ITSELF = (ExitReason.EXITED, ExitReason.SIGNALED)
+_REASONS = {
+    JobState.COMPLETED: ExitReason.EXITED,
+    JobState.FAILED: ExitReason.EXITED,
+    JobState.CANCELED: ExitReason.CANCELED,
+}
+
+
+def _judge_alive(observation: Observation, evidence: Evidence) -> Judgement:
+    status = observation.status
+    if status.state is JobState.NEW:
+        # In the queue, in a state that says nothing certain: the job stays as it was, unless its script says
+        # more.
+        state = evidence.progress[-1].state if evidence.progress else JobState.NEW
+        return Judgement(JobStatus(state, message=status.message, metadata=status.metadata))
+    if status.state is JobState.QUEUED:
+        # The queue knows this better than what it, or the job's script, said before.
+        return Judgement(status, requeued=True)
+    if evidence.progress:
+        entry = evidence.progress[-1]
+        return Judgement(
+            JobStatus(entry.state, time=entry.time, message=status.message, metadata=status.metadata))
+    if evidence.stages_in:
+        # The scheduler calls it running from the script's first line; only the script knows when it has
+        # staged in.
+        return Judgement(
+            JobStatus(JobState.QUEUED, time=status.time, message=status.message, metadata=status.metadata))
+    return Judgement(status)
+
+
+def _judge_absent(evidence: Evidence, patience: Patience) -> Judgement:
+    said = _last_words(evidence)
+    if said is not None:
+        return _gone(said)
+    if evidence.cancel_acknowledged:
+        return Judgement(JobStatus(JobState.CANCELED), ExitInfo(ExitReason.CANCELED))
+    if (evidence.absent_for or 0.0) < patience.for_absent:
+        return Judgement(_progress_status(evidence.progress[-1]) if evidence.progress else None)
+    message = ('The job is gone from the queue, is not in accounting, and left no record of its end'
+               + (f' for {patience.for_absent:g} s.' if patience.for_absent else '.'))
+    return Judgement(JobStatus(JobState.FAILED, message=message), ExitInfo(ExitReason.LOST, message=message))
+
+
+def _gone(last_seen: Observation) -> Judgement:
+    """A preempted job, or one whose node failed, is over when it left the queue and does not wait again."""
+    status, reason = _failed(last_seen.status), last_seen.reason or ExitReason.LOST
+    if status.message is None:
+        status.message = f'The job was in the queue as {str(reason)!r} when it was last seen there.'
+    return Judgement(status, ExitInfo(reason, message=status.message))
+
+
+def _failed(status: JobStatus) -> JobStatus:
+    return JobStatus(JobState.FAILED, status.time, status.message, status.exit_code, status.metadata)
+
+
+def _progress_status(entry: ProgressEntry) -> JobStatus:
+    return JobStatus(entry.state, time=entry.time)
+
+
+def _started(record: ExitRecord, evidence: Evidence) -> float | None:
+    """The time at which the record's attempt launched its command."""
+    times = [entry.time for entry in evidence.progress
+             if entry.attempt == record.attempt and entry.state is JobState.ACTIVE]
+    return times[0] if times else None
+
+
+def _usage(record: ExitRecord, evidence: Evidence) -> ResourceUsage:
+    started = _started(record, evidence)
+    return ResourceUsage(
+        wall_time=None if started is None else timedelta(seconds=record.ended - started),
+        start_time=None if started is None else datetime.fromtimestamp(started, timezone.utc),
+        end_time=datetime.fromtimestamp(record.ended, timezone.utc))

@@ -1,0 +1,147 @@
+"""One followed job, and what one source last said: the memory of the monitor between two rounds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable, Optional
+
+from psij_ext.core.exit_info import ExitInfo
+from psij_ext.core.job import Job
+from psij_ext.core.observation import Observation
+from psij_ext.core.state import JobState
+from psij_ext.core.status import JobStatus
+from psij_ext.runtime.evidence import Evidence, Presence
+from psij_ext.runtime.jobfolder import JobFolder, tail
+from psij_ext.runtime.records import ExitRecord, ProgressEntry
+
+Report = Callable[[Job, JobStatus, Optional[ExitInfo], bool], None]
+
+
+class Followed:
+    """One job that is followed: what is known of it between two rounds.
+
+    :param job: the job.
+    :param native_id: what the scheduler calls it.
+    :param folder: its folder; None for a job that was submitted by other means.
+    :param report: called with job, status, exit information (with a final status) and whether it was
+        requeued.
+    :param submitted: seconds since the epoch before which the scheduler cannot know the job; now if None.
+    :param stderr_path: where its standard error goes; to its folder if None.
+    """
+
+    __slots__ = (
+        'absent_since', 'cancel_acknowledged', 'exit_record', 'folder', 'job', 'last_seen', 'native_id',
+        'past_attempts', 'progress', 'read_at', 'record_found_at', 'report', 'stderr_path', 'submitted')
+
+    def __init__(self, job: Job, native_id: str, folder: JobFolder | None, report: Report,
+                 submitted: float | None = None, stderr_path: Path | None = None) -> None:
+        self.job = job
+        self.native_id = native_id
+        self.folder = folder
+        self.report = report
+        self.stderr_path = stderr_path
+        self.submitted = time.time() if submitted is None else submitted
+        self.cancel_acknowledged = False
+        self.exit_record: ExitRecord | None = None
+        self.progress: tuple[ProgressEntry, ...] = ()
+        # So many runs are over for good: the queue has said since that the job waits for the next one.
+        self.past_attempts = 0
+        # When the folder last told something new: what the scheduler was asked before that may be out of
+        # date.
+        self.read_at = float('-inf')
+        self.record_found_at: float | None = None
+        self.absent_since: float | None = None
+        self.last_seen: Observation | None = None
+
+    def read_folder(self, now: float) -> None:
+        """Take in what the job's script wrote."""
+        if self.folder is None:
+            return
+        record = self.folder.read_exit()
+        progress = tuple(self.folder.read_progress())
+        if record != self.exit_record or progress != self.progress:
+            self.read_at = now
+            self.record_found_at = None if record is None else now
+            self.exit_record, self.progress = record, progress
+
+    def evidence(self, queue: Answer, accounting: Answer, *, has_accounting: bool, now: float) -> Evidence:
+        """Put together all that is known of the job."""
+        queue_presence, in_queue = queue.about(self)
+        accounting_presence, in_accounting = accounting.about(self)
+        if in_queue is not None:
+            self.last_seen = in_queue
+            if in_queue.status.state is JobState.QUEUED:
+                self.past_attempts = max(self._attempts(), default=self.past_attempts)
+        nowhere = queue_presence is Presence.ABSENT and (
+            not has_accounting or accounting_presence is Presence.ABSENT)
+        if not nowhere:
+            self.absent_since = None
+        elif self.absent_since is None:
+            self.absent_since = queue.asked_at
+        current_record = self.exit_record
+        if current_record is not None and current_record.attempt <= self.past_attempts:
+            current_record = None
+        spec = self.job.spec
+        duration = spec.attributes.duration if spec is not None and spec.attributes is not None else None
+        return Evidence(
+            exit_record=current_record,
+            progress=[entry for entry in self.progress if entry.attempt > self.past_attempts],
+            queue=in_queue, queue_presence=queue_presence,
+            accounting=in_accounting, accounting_presence=accounting_presence, has_accounting=has_accounting,
+            last_seen=self.last_seen, cancel_acknowledged=self.cancel_acknowledged,
+            time_limit=None if duration is None else duration.total_seconds(),
+            stages_in=bool(spec is not None and spec.stage_in),
+            waited_for_cause=None if self.record_found_at is None else now - self.record_found_at,
+            absent_for=None if self.absent_since is None else queue.asked_at - self.absent_since)
+
+    def _attempts(self) -> list[int]:
+        ended = [] if self.exit_record is None else [self.exit_record.attempt]
+        return [*ended, *(entry.attempt for entry in self.progress)]
+
+    def states_of_this_attempt(self) -> list[JobStatus]:
+        """The states that the script entered in its latest attempt, oldest first."""
+        latest = self.progress[-1].attempt if self.progress else 0
+        return [JobStatus(entry.state, time=entry.time) for entry in self.progress if entry.attempt == latest]
+
+    def explained(self, status: JobStatus) -> JobStatus:
+        """Add to a failure the job's last words, and where to read all of them."""
+        if status.state is not JobState.FAILED or self.folder is None:
+            return status
+        own = self.stderr_path or self.folder.path / 'stderr'
+        launched = self.exit_record is None or self.exit_record.phase in ('launch', 'done', 'post_launch')
+        scheduler = self.folder.scheduler_output_path
+        for path in [own, scheduler] if launched else [scheduler]:
+            last_words = tail(path)
+            if last_words:
+                message = '\n'.join(part for part in (status.message, last_words, f'(from {path})') if part)
+                return JobStatus(status.state, time=status.time, message=message, exit_code=status.exit_code,
+                                 metadata=status.metadata)
+        return status
+
+
+@dataclass
+class Answer:
+    """What one source said in its latest round, for which jobs it was asked, and when."""
+
+    asked_at: float = float('-inf')
+    observations: Mapping[str, Observation] = field(default_factory=dict)
+    asked_for: frozenset[str] = frozenset()
+
+    def about(self, followed: Followed) -> tuple[Presence, Observation | None]:
+        """What it said of one job; UNKNOWN where the job's folder has told something newer since.
+
+        A job that was seen alive in the same round in which its folder told something new may have been seen
+        just before that: only the next round can tell a requeue from it. An end or an absence does not go out
+        of date so.
+        """
+        if self.asked_at < followed.read_at or followed.native_id not in self.asked_for:
+            return Presence.UNKNOWN, None
+        observation = self.observations.get(followed.native_id)
+        if observation is None:
+            return Presence.ABSENT, None
+        if not observation.status.final and self.asked_at == followed.read_at:
+            return Presence.UNKNOWN, None
+        return Presence.FOUND, observation

@@ -1,0 +1,364 @@
+"""The private folder of a job: spec, script, ids, claim, exit record, output. The durable truth about it.
+
+What the submitting side knows stands in one file, the *journal*: a JSON object a line, only ever added to. A line that
+was cut short by a crash is passed over. One file and not one for each fact, because making a file costs more than all
+else that a submission needs of us.
+
+What the job's script knows is in files of its own. Who holds a submission is a symbolic link whose target is the
+holder: made in one step by whoever comes first, never half written, and kept by network file systems. It is read, never
+followed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import logging
+import os
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote as percent_encode
+
+from psij_ext.exceptions import PsijExtError
+from psij_ext.runtime.records import ExitRecord, ProgressEntry, parse_exit_record, parse_progress
+
+logger = logging.getLogger(__name__)
+
+REVOKED = 'revoked'
+_RECORD_LIMIT = 64 * 1024
+_NATIVE_IDS = '.native'
+
+
+class JobFolder:
+    """The folder of one job. Only its owner can read its files, and they are never reached through a link."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, work_directory: Path, job_id: str, spare: Path | None = None) -> JobFolder:
+        """Make the folder of a new job, and the work directory where there is none.
+
+        The folder of a job that a scheduler refused is taken again for the next attempt to submit it.
+
+        :param spare: an empty folder that `make_spare` made; it becomes the job's.
+        :raises OSError: if it cannot be made, is not ours, or belongs to a job that was submitted.
+        """
+        folder = cls(work_directory / job_id)
+        if spare is not None:
+            with contextlib.suppress(OSError):  # somebody may have cleaned up
+                os.rename(spare, folder.path)
+                return folder
+        try:
+            _make_private(folder.path)
+        except FileNotFoundError:
+            work_directory.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                _make_private(work_directory)
+            _make_private(folder.path)
+        except FileExistsError:
+            facts = folder.path.lstat()
+            ours = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid()
+            if not ours or folder.native_id is not None:
+                raise
+        return folder
+
+    @classmethod
+    def make_spare(cls, work_directory: Path) -> Path:
+        """Make a folder for a job that may come, while there is time: making files is the dear part of a submission.
+
+        :raises OSError: if it cannot be made.
+        """
+        spare = cls(work_directory / f'.spare-{secrets.token_hex(8)}')
+        _make_private(spare.path)
+        spare._write('journal', b'')
+        spare.write_script('')
+        return spare.path
+
+    @classmethod
+    def find(cls, work_directory: Path, native_id: str) -> JobFolder | None:
+        """Find the folder of the job that the scheduler calls `native_id`; None where the job is not ours."""
+        named = _parse_journal(cls(work_directory)._read(_native_name(native_id), limit=None))
+        submission = named.get('submission')
+        job_id = submission.get('job_id') if isinstance(submission, dict) else None
+        if not isinstance(job_id, str):
+            return None
+        folder = cls(work_directory / Path(job_id).name)
+        return folder if folder.native_id == native_id else None
+
+    @classmethod
+    def all(cls, work_directory: Path) -> Iterator[JobFolder]:
+        """Go through the folders of a work directory, in no particular order."""
+        try:
+            entries = list(os.scandir(work_directory))
+        except FileNotFoundError:
+            return
+        for entry in entries:
+            if not entry.name.startswith('.') and entry.is_dir(follow_symlinks=False):
+                yield cls(Path(entry.path))
+
+    @property
+    def job_id(self) -> str:
+        return self.path.name
+
+    @property
+    def script_path(self) -> Path:
+        return self.path / 'script'
+
+    @property
+    def scheduler_output_path(self) -> Path:
+        """Where the scheduler puts what the script itself and the scheduler's own programs write."""
+        return self.path / 'scheduler.out'
+
+    # -- before the submission
+
+    def open_journal(self, record: Mapping[str, object], spec: str) -> None:
+        """Keep what must be known when this process is gone: who submits what, and under which nonce.
+
+        :param record: the submission; `job_id` is the name of this folder.
+        :param spec: the serialized spec.
+        """
+        self._write('journal', _journal_line('submission', record) + _journal_line('spec', spec))
+
+    def read_record(self) -> dict[str, object] | None:
+        """Read the submission back; None where it is missing or unreadable."""
+        record = self._read_journal().get('submission')
+        return record if isinstance(record, dict) else None
+
+    def read_spec(self) -> str | None:
+        """Read the serialized spec back; None where it is missing or unreadable."""
+        spec = self._read_journal().get('spec')
+        return spec if isinstance(spec, str) else None
+
+    def write_script(self, script: str) -> None:
+        self._write('script', script.encode('utf-8', 'surrogateescape'), mode=0o700)
+
+    def write_environment(self, lines: str) -> None:
+        """Keep the environment that the script brings along; it is nobody else's to read."""
+        self._write('environment', lines.encode('utf-8', 'surrogateescape'))
+
+    def add_follower(self, mailbox: Path) -> None:
+        """Let one more process than the submitting one have the script's hints."""
+        self._append('followers', os.fsencode(mailbox) + b'\0')
+
+    # -- the submission's claim
+
+    def claimed_by(self, nonce: str) -> str | None:
+        """Tell who holds a submission: a native id, `revoked`, or None while nobody does."""
+        try:
+            return os.readlink(self._file(f'claim.{nonce}'))
+        except OSError:
+            return None
+
+    def revoke(self, nonce: str) -> str | None:
+        """Give up a submission whose outcome is unknown: its script, should it ever start, runs nothing.
+
+        :return: None, or the native id of the script that had claimed it already: then the job runs, and this
+            is its id.
+        """
+        try:
+            (self.path / f'claim.{nonce}').symlink_to(REVOKED)
+        except FileExistsError:
+            holder = self.claimed_by(nonce)
+            return None if holder == REVOKED else holder
+        return None
+
+    # -- the native id
+
+    @property
+    def native_id(self) -> str | None:
+        """What the scheduler calls the job; None before it was submitted."""
+        native_id = self._read_journal().get('native_id')
+        return native_id if isinstance(native_id, str) else None
+
+    def set_native_id(self, native_id: str) -> None:
+        """Keep the native id, and let `find` find the folder by it."""
+        self._append('journal', _journal_line('native_id', native_id))
+        journal, name = self._file('journal'), f'{self.path.parent}/{_native_name(native_id)}'
+        try:
+            os.link(journal, name)
+        except OSError:
+            with contextlib.suppress(FileExistsError):
+                _make_private(Path(name).parent)
+            # A scheduler that lost its state may give an id twice: the newer job has it. And some network file
+            # systems have no links from one folder to another.
+            _link_anew(journal, name)
+
+    # -- what the script says
+
+    def read_progress(self) -> list[ProgressEntry]:
+        """Read which states the job's script entered, oldest first; unreadable lines are passed over."""
+        entries = []
+        for line in (self._read('progress') or b'').decode('ascii', 'replace').splitlines():
+            try:
+                entries.append(parse_progress(line))
+            except (ValueError, KeyError):
+                logger.warning('The line %r of %s cannot be read and is passed over.',
+                               line, self.path / 'progress')
+        return entries
+
+    def read_exit(self) -> ExitRecord | None:
+        """Read the exit record of the latest attempt; None while there is none, or none that can be read."""
+        content = self._read('exit')
+        if content is None:
+            return None
+        record = parse_exit_record(content.decode('utf-8', 'replace'))
+        if record is None:
+            logger.warning('The exit record %s cannot be read and is passed over.', self.path / 'exit')
+        elif record.term_seen:
+            ended_by = self._read('ended_by') or b''
+            record = replace(record, ended_by=ended_by.decode('ascii', 'replace').strip() or None)
+        return record
+
+    # -- what became of it
+
+    def write_end(self, end: Mapping[str, object]) -> None:
+        """Keep how the job ended, for whoever asks when the scheduler has forgotten it."""
+        self._append('journal', _journal_line('end', end))
+
+    def read_end(self) -> dict[str, object] | None:
+        """Read it back; None where nobody has seen the job's end yet."""
+        end = self._read_journal().get('end')
+        return end if isinstance(end, dict) else None
+
+    def note_cancel(self) -> None:
+        """Keep that the scheduler took a cancel of ours."""
+        self._append('journal', _journal_line('cancel', time.time()))
+
+    @property
+    def cancel_noted(self) -> bool:
+        """Whether the scheduler took a cancel of ours, by whatever process."""
+        return 'cancel' in self._read_journal()
+
+    def tidy(self) -> None:
+        """Remove what nobody needs once the job has succeeded; what tells of it, and its output, stays."""
+        for name in ('script', 'nodes', 'environment', 'followers'):
+            (self.path / name).unlink(missing_ok=True)
+
+    # -- the files
+
+    def _file(self, name: str) -> str:
+        return f'{self.path}/{name}'
+
+    def _read_journal(self) -> dict[str, object]:
+        return _parse_journal(self._read('journal', limit=None))
+
+    def _write(self, name: str, content: bytes, mode: int = 0o600) -> None:
+        """Write a file that nobody reads yet; a link in its place is not followed but removed."""
+        flags = os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_WRONLY
+        try:
+            descriptor = os.open(self._file(name), flags, mode)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            os.unlink(self._file(name))
+            descriptor = os.open(self._file(name), flags, mode)
+        _fill(descriptor, content, mode)
+
+    def _append(self, name: str, content: bytes) -> None:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+        _fill(os.open(self._file(name), flags, 0o600), content, 0o600)
+
+    def _read(self, name: str, limit: int | None = _RECORD_LIMIT) -> bytes | None:
+        try:
+            descriptor = os.open(self._file(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError):
+                logger.warning('%s cannot be read: %s', self.path / name, error)
+            return None
+        facts = os.fstat(descriptor)
+        if facts.st_uid != os.geteuid() or not stat.S_ISREG(facts.st_mode):
+            os.close(descriptor)
+            logger.warning('%s is not a file of ours and is passed over.', self.path / name)
+            return None
+        with os.fdopen(descriptor, 'rb') as file:
+            return file.read(-1 if limit is None else limit)
+
+
+def new_nonce() -> str:
+    """Make the name of one submission."""
+    return secrets.token_hex(8)
+
+
+def tail(path: Path, lines: int = 8, limit: int = 4096) -> str:
+    """Read the last lines of a text file, at most `limit` bytes of it; nothing where it cannot be read."""
+    try:
+        # Not blocking: a job's output may go to a pipe, which nobody may write to any more.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except (OSError, ValueError):
+        return ''
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode):
+        os.close(descriptor)
+        return ''
+    try:
+        with os.fdopen(descriptor, 'rb') as file:
+            file.seek(max(0, facts.st_size - limit))
+            content = file.read(limit)
+    except OSError:
+        return ''
+    return '\n'.join(content.decode('utf-8', 'replace').strip().splitlines()[-lines:])
+
+
+def check_private(folder: Path) -> None:
+    """Make sure that a work directory is a folder of ours that nobody else may write to.
+
+    :raises PsijExtError: if it belongs to somebody else, or others may write to it.
+    """
+    facts = folder.stat()
+    if facts.st_uid != os.geteuid() or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PsijExtError(
+            f'The work directory {folder} belongs to somebody else or can be written to by others. '
+            'Choose another work_directory, or take the rights away with chmod go-w.')
+
+
+def _make_private(folder: Path) -> None:
+    folder.mkdir(0o700)
+    folder.chmod(0o700)  # whatever the umask left of it
+
+
+def _native_name(native_id: str) -> str:
+    return f'{_NATIVE_IDS}/{percent_encode(native_id, safe="", errors="surrogateescape")}'
+
+
+def _fill(descriptor: int, content: bytes, mode: int) -> None:
+    try:
+        os.fchmod(descriptor, mode)  # whatever the umask left of it
+        while content:
+            content = content[os.write(descriptor, content):]
+    finally:
+        os.close(descriptor)
+
+
+def _link_anew(target: str, name: str) -> None:
+    """Make a name of a file, or a copy where the file system has no such links, in place of what has that name."""
+    new = f'{name}.{secrets.token_hex(8)}'
+    try:
+        os.link(target, new)
+    except OSError:
+        shutil.copy(target, new, follow_symlinks=False)
+    os.replace(new, name)
+
+
+def _journal_line(name: str, value: object) -> bytes:
+    # The newline comes first, so that a line that was cut short spoils no other.
+    return b'\n' + json.dumps({name: value}).encode()
+
+
+def _parse_journal(content: bytes | None) -> dict[str, object]:
+    """Read the newest entry of each name; lines that cannot be read are passed over."""
+    journal: dict[str, object] = {}
+    for line in (content or b'').split(b'\n'):
+        try:
+            entry = json.loads(line) if line else {}
+        except (RecursionError, ValueError):
+            continue
+        if isinstance(entry, dict):
+            journal.update(entry)
+    return journal

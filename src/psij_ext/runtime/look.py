@@ -1,0 +1,95 @@
+"""One look at many jobs, for those who ask once and follow nothing: the command line, for one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from psij_ext.core.exit_info import ExitInfo
+from psij_ext.core.job import Job
+from psij_ext.core.observation import Observation
+from psij_ext.core.state import JobState
+from psij_ext.core.status import JobStatus
+from psij_ext.runtime.ending import keep_end, kept_end
+from psij_ext.runtime.evidence import Patience
+from psij_ext.runtime.followed import Followed
+from psij_ext.runtime.monitor import Rhythm, StatusMonitor, StatusSource
+
+# Until so long after an end, in seconds, the scheduler may still come to know its cause.
+_CAUSE_MAY_FOLLOW = Patience().for_cause
+# The clock of a look: folders at its beginning, the scheduler at its first tick. Whatever ended during the query has
+# the second one.
+_TICKS = (0.0, 1.0, 2.0)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look at some jobs gave.
+
+    :param jobs: the jobs by their ids, with the status and the exit information that could be had.
+    :param missing: the ids of those that the scheduler does not know and that left no record of an end. They may be
+        lost; network file systems hide new files for up to a minute.
+    :param trouble: why the scheduler did not answer; None if it did, or was not asked.
+    """
+
+    jobs: Mapping[str, Job]
+    missing: frozenset[str] = frozenset()
+    trouble: Exception | None = None
+
+
+class SilentSource:
+    """A scheduler that knows no job: for jobs whose native ids belong to others by now."""
+
+    has_accounting = False
+
+    def queue(self, native_ids: Sequence[str]) -> Mapping[str, Observation]:
+        return {}
+
+    def accounting(self, native_ids: Sequence[str], since: float) -> Mapping[str, Observation]:
+        return {}
+
+
+def look(source: StatusSource, jobs: Sequence[Followed]) -> Look:
+    """Look at jobs once: at their folders, and with one query at those that are not over.
+
+    What is certain about an end is kept in the job's folder.
+    """
+    by_id = {followed.job.id: followed.job for followed in jobs}
+    waiting = [followed for followed in jobs if not _is_known_end(followed)]
+    if not waiting:
+        return Look(by_id)
+    monitor = StatusMonitor(source, Rhythm(first=1.0), Patience(for_cause=1.0), 'psij-ext look', clock=lambda: 0.0)
+    for followed in waiting:
+        monitor.take(followed)
+    for now in _TICKS:
+        monitor.poll_once(now)
+    for followed in waiting:
+        exit_info = followed.job.exit_info
+        if followed.folder is not None and exit_info is not None and _is_certain(followed, monitor.trouble):
+            keep_end(followed.folder, followed.job.status, exit_info)
+    missing = frozenset(followed.job.id for followed in waiting
+                        if followed.absent_since is not None and not followed.job.status.final)
+    return Look(by_id, missing, monitor.trouble)
+
+
+def record_silently(job: Job, status: JobStatus, exit_info: ExitInfo | None, requeued: bool) -> None:
+    """Take what became known of a job, and tell no callback."""
+    if exit_info is not None and not job.status.final:
+        job._set_exit_info(exit_info)
+    job._record(status, requeued)
+
+
+def _is_known_end(followed: Followed) -> bool:
+    end = None if followed.folder is None else kept_end(followed.folder)
+    if end is not None:
+        record_silently(followed.job, *end, requeued=False)
+    return end is not None
+
+
+def _is_certain(followed: Followed, trouble: Exception | None) -> bool:
+    """Whether nobody can come to know better: a scheduler that has not answered yet may know a cause, or a requeue."""
+    state, record = followed.job.status.state, followed.exit_record
+    if state is JobState.COMPLETED or not state.final:
+        return state.final
+    return trouble is None and (record is None or time.time() - record.ended > _CAUSE_MAY_FOLLOW)

@@ -1,0 +1,348 @@
+"""Follows jobs: joins what their folders, the queue and accounting say, and reports each change once.
+
+`StatusMonitor.poll_once(now)` does all the work over what it is given; the thread around it only waits and
+calls it.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Callable, Protocol
+
+from psij_ext.core.job import Job
+from psij_ext.core.observation import Observation
+from psij_ext.core.state import JobState
+from psij_ext.core.status import JobStatus
+from psij_ext.exceptions import CommandError, ParseError
+from psij_ext.runtime.events import Mailbox
+from psij_ext.runtime.evidence import Judgement, Patience, judge
+from psij_ext.runtime.followed import Answer, Followed
+
+logger = logging.getLogger(__name__)
+
+_GROWTH = 4.0
+# Whatever is configured, a scheduler gets this much rest between two queries; and so long is the first of the growing
+# steps at least.
+_SHORTEST_REST = 0.1
+_SHORTEST_STEP = 0.5
+_LONGEST_BACKOFF = 600.0
+_LONGEST_SLEEP = 60.0
+_NEVER = float('inf')
+_NO_ANSWER = (CommandError, ParseError)
+
+
+class StatusSource(Protocol):
+    """Where the states of many jobs are asked for at once."""
+
+    @property
+    def has_accounting(self) -> bool:
+        """Whether `accounting` can know more than `queue`."""
+
+    def queue(self, native_ids: Sequence[str]) -> Mapping[str, Observation]:
+        """Tell what the live queue says of these jobs; those it does not know are left out.
+
+        :raises CommandError: if it gave no answer.
+        :raises ParseError: if its answer cannot be read.
+        """
+
+    def accounting(self, native_ids: Sequence[str], since: float) -> Mapping[str, Observation]:
+        """The same for accounting, for jobs submitted after `since` (seconds since the epoch)."""
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """When the queue is asked; all times in seconds.
+
+    :param first: after the first submission, and after a cancel or an end whose cause only the scheduler
+        knows. Questions of that kind never come closer together than this.
+    :param interval: what the time between two rounds grows to.
+    :param failed_rounds: how many failed rounds in a row are passed over before a warning is logged.
+    """
+
+    first: float = 2.0
+    interval: float = 30.0
+    failed_rounds: int = 2
+
+
+class StatusMonitor:
+    """Follows the jobs of one scheduler.
+
+    :param source: the scheduler.
+    :param rhythm: when to ask.
+    :param patience: how long to wait for better evidence.
+    :param name: what the thread is called.
+    :param clock: gives monotonic seconds; tests pass their own.
+    """
+
+    def __init__(self, source: StatusSource, rhythm: Rhythm, patience: Patience, name: str,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self._source = source
+        self._rhythm = rhythm
+        self._patience = patience
+        self._name = name
+        self._clock = clock
+        self._lock = threading.Lock()   # over the tables below; never held during I/O or a callback
+        self._round = threading.Lock()  # one round at a time
+        self._woken = threading.Event()
+        self._followed: dict[str, Followed] = {}
+        self._unread: set[str] = set()
+        self._attached: dict[str, set[str]] = {}  # folder name -> jobs that have another id than their folder
+        self._cause_deadlines: dict[str, float] = {}
+        self._mailboxes: dict[Path, Mailbox] = {}
+        self._asked_at = -_NEVER
+        self._queue = Answer()
+        self._accounting = Answer()
+        self._next_query = _NEVER
+        self._step = rhythm.first
+        self._failures = 0
+        self._trouble: Exception | None = None
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    @property
+    def health(self) -> str:
+        """`ok`, or `degraded` while the scheduler has not answered for several rounds."""
+        return 'degraded' if self._failures > self._rhythm.failed_rounds else 'ok'
+
+    @property
+    def trouble(self) -> Exception | None:
+        """Why the scheduler gave no answer when it was last asked; None if it gave one."""
+        return self._trouble
+
+    def mailbox(self, work_directory: Path) -> Path:
+        """Give the folder in which scripts below this work directory drop their hints."""
+        with self._lock:
+            if work_directory not in self._mailboxes:
+                self._mailboxes[work_directory] = Mailbox(work_directory)
+            return self._mailboxes[work_directory].path
+
+    def follow(self, followed: Followed) -> None:
+        """Follow a job from now on, until it is over."""
+        self.take(followed)
+        with self._lock:
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+        self._woken.set()
+
+    def take(self, followed: Followed) -> None:
+        """Take a job in for the next `poll_once`, without a thread that calls it."""
+        with self._lock:
+            if not self._followed:
+                self._step = self._rhythm.first
+            self._followed[followed.job.id] = followed
+            self._unread.add(followed.job.id)
+            if followed.folder is not None and followed.folder.job_id != followed.job.id:
+                self._attached.setdefault(followed.folder.job_id, set()).add(followed.job.id)
+            if self._next_query == _NEVER:
+                self._next_query = self._soon()
+
+    def followed(self, job: Job) -> Followed | None:
+        """What is known of a job that is followed; None once it is over."""
+        with self._lock:
+            return self._followed.get(job.id)
+
+    def ask_soon(self) -> None:
+        """Ask the queue soon: something was done that it will show."""
+        with self._lock:
+            self._next_query = min(self._next_query, self._soon())
+        self._woken.set()
+
+    def close(self) -> None:
+        """End the thread and forget the jobs; they run on."""
+        with self._lock:
+            self._closed = True
+            thread, self._thread = self._thread, None
+        self._woken.set()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+        with self._lock:
+            boxes = list(self._mailboxes.values())
+            self._mailboxes.clear()
+            self._followed.clear()
+        for box in boxes:
+            box.close()
+
+    # -- one round
+
+    def poll_once(self, now: float) -> None:
+        """Look at what is due at `now`: hints always, the queue when its time has come; judge, report."""
+        with self._round:
+            with self._lock:
+                if self._closed:
+                    return
+                touched, self._unread = self._unread, set()
+                overdue = {job_id for job_id, deadline in self._cause_deadlines.items() if deadline <= now}
+                for job_id in overdue:
+                    del self._cause_deadlines[job_id]
+                touched |= overdue
+                boxes = list(self._mailboxes.values())
+                jobs = list(self._followed.values()) if now >= self._next_query else []
+            for name in [name for box in boxes for name in box.empty()]:
+                touched.add(name)
+                touched |= self._attached.get(name, set())
+            if jobs:
+                touched |= self._query(jobs, now)
+            for job_id in touched:
+                with self._lock:
+                    followed = self._followed.get(job_id)
+                if followed is not None:
+                    self._look_safely(followed, now)
+            with self._lock:
+                if not self._followed:
+                    self._next_query = _NEVER
+
+    def _query(self, jobs: Sequence[Followed], now: float) -> set[str]:
+        """Ask the queue for all jobs, accounting for those it does not explain; give those to look at."""
+        ids = [followed.native_id for followed in jobs]
+        before, asked_before = self._queue.observations, self._queue.asked_at
+        self._asked_at = now
+        try:
+            self._queue = Answer(now, self._source.queue(ids), frozenset(ids))
+        except Exception as error:
+            # Whatever a dialect or a plugin does wrong: the folders are looked at all the same.
+            self._query_failed(jobs, error, now)
+            return set()
+        self._failures, self._trouble = 0, None
+        self._step = min(max(self._step, _SHORTEST_STEP) * _GROWTH, self._rhythm.interval)
+        with self._lock:
+            self._next_query = now + max(self._step, _SHORTEST_REST)
+        self._ask_accounting([followed for followed in jobs if self._is_unexplained(followed)], now)
+        # What the last answer said of a job whose folder told something new at the same time was put aside.
+        return {followed.job.id for followed in jobs
+                if followed.job.id in self._cause_deadlines or followed.read_at >= asked_before
+                or self._has_news(before, followed.native_id)}
+
+    def _ask_accounting(self, jobs: Sequence[Followed], now: float) -> None:
+        if not jobs or not self._source.has_accounting:
+            return
+        ids = [followed.native_id for followed in jobs]
+        since = min(followed.submitted for followed in jobs)
+        try:
+            self._accounting = Answer(now, self._source.accounting(ids, since), frozenset(ids))
+        except Exception as error:  # as for the queue
+            level = logging.DEBUG if isinstance(error, _NO_ANSWER) else logging.ERROR
+            logger.log(level, '%s: accounting gave no answer: %s', self._name, error, exc_info=level > logging.DEBUG)
+            self._accounting = Answer()
+
+    def _is_unexplained(self, followed: Followed) -> bool:
+        observation = self._queue.observations.get(followed.native_id)
+        return observation is None or (observation.status.final and observation.reason is None)
+
+    def _has_news(self, before: Mapping[str, Observation], native_id: str) -> bool:
+        """Whether a job must be looked at after a query; one that lives on as before need not be."""
+        old, new = before.get(native_id), self._queue.observations.get(native_id)
+        if old is None or new is None or new.status.final:
+            return True
+        return ((old.status.state, old.status.message, old.status.metadata)
+                != (new.status.state, new.status.message, new.status.metadata))
+
+    def _query_failed(self, jobs: Sequence[Followed], error: Exception, now: float) -> None:
+        """A failed query says nothing about any job; the next one comes later and later, but comes."""
+        self._failures += 1
+        self._trouble = error
+        # What it said before is no evidence any more: the next answer may be another one.
+        self._queue = replace(self._queue, asked_for=frozenset())
+        for followed in jobs:
+            followed.absent_since = None
+        if not isinstance(error, _NO_ANSWER):
+            logger.error('%s: the answer of the scheduler was read wrongly.', self._name, exc_info=error)
+        level = logging.WARNING if self._failures == self._rhythm.failed_rounds + 1 else logging.DEBUG
+        logger.log(level, '%s: the scheduler has not answered for %d rounds; no job is given up. %s',
+                   self._name, self._failures, error)
+        interval = max(self._rhythm.interval, _SHORTEST_REST)
+        delay = min(interval * 2.0 ** min(self._failures - 1, 10), max(interval, _LONGEST_BACKOFF))
+        with self._lock:
+            self._next_query = now + delay * random.uniform(0.8, 1.2)
+
+    def _look_safely(self, followed: Followed, now: float) -> None:
+        try:
+            self._look(followed, now)
+        except Exception:
+            # What is wrong with one job must be seen, and must not keep the others from being looked at.
+            logger.exception('%s: job %s could not be looked at.', self._name, followed.job.id)
+
+    def _look(self, followed: Followed, now: float) -> None:
+        """Read a job's folder, judge, and report what follows."""
+        followed.read_folder(now)
+        evidence = followed.evidence(
+            self._queue, self._accounting, has_accounting=self._source.has_accounting, now=now)
+        judgement = judge(evidence, self._patience)
+        job_id = followed.job.id
+        with self._lock:
+            if not judgement.wants_cause:
+                self._cause_deadlines.pop(job_id, None)
+            elif job_id not in self._cause_deadlines:
+                self._cause_deadlines[job_id] = now + self._patience.for_cause
+                if not self._failures:
+                    self._next_query = min(self._next_query, max(now, self._soon_after_last()))
+        self._report(followed, judgement)
+
+    def _report(self, followed: Followed, judgement: Judgement) -> None:
+        """Hand a status on; before an end, the states that were missed."""
+        if judgement.status is None:
+            return
+        status = judgement.status
+        if judgement.exit_info is None:
+            if status.state is JobState.NEW:
+                status = JobStatus(
+                    followed.job.status.state, message=status.message, metadata=status.metadata)
+            # Between two looks a job may have gone through several states.
+            for passed in followed.states_of_this_attempt():
+                if passed.state.order < status.state.order:
+                    followed.report(followed.job, passed, None, False)
+            followed.report(followed.job, status, None, judgement.requeued)
+            return
+        entered, status = followed.states_of_this_attempt(), followed.explained(status)
+        with self._lock:
+            self._forget(followed)
+        for passed in entered:
+            followed.report(followed.job, passed, None, False)
+        followed.report(followed.job, status, judgement.exit_info, False)
+
+    def _forget(self, followed: Followed) -> None:
+        self._followed.pop(followed.job.id, None)
+        if followed.folder is not None and followed.folder.job_id in self._attached:
+            others = self._attached[followed.folder.job_id] - {followed.job.id}
+            if others:
+                self._attached[followed.folder.job_id] = others
+            else:
+                del self._attached[followed.folder.job_id]
+
+    # -- time
+
+    def _soon(self) -> float:
+        """The next time at which a question may be asked that cannot wait for its turn."""
+        return max(self._clock() + min(self._rhythm.first, self._rhythm.interval), self._soon_after_last())
+
+    def _soon_after_last(self) -> float:
+        return self._asked_at + max(min(self._rhythm.first, self._rhythm.interval), _SHORTEST_REST)
+
+    def _run(self) -> None:
+        while True:
+            self._woken.clear()
+            with self._lock:
+                if self._closed:
+                    return
+            try:
+                self.poll_once(self._clock())
+            except Exception:
+                # A defect of ours or of a plugin's must be seen, and must not end the following of all other
+                # jobs.
+                logger.exception('%s: a round failed and will be repeated.', self._name)
+                self._next_query = self._clock() + self._rhythm.interval
+            self._woken.wait(self._seconds_to_sleep())
+
+    def _seconds_to_sleep(self) -> float:
+        with self._lock:
+            if not self._followed:
+                return _LONGEST_SLEEP
+            wake_ups = [self._next_query, *self._cause_deadlines.values()]
+            looks = [box.seconds_between_looks for box in self._mailboxes.values()]
+            return min([max(0.0, min(wake_ups) - self._clock()), *looks, _LONGEST_SLEEP])

@@ -1,0 +1,109 @@
+"""What a job's script writes about itself: which states it entered, and how it ended."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psij_ext.core.state import JobState
+
+# The states that a job's script can tell of, and the last second that a date can hold.
+_STATES_OF_A_SCRIPT = (JobState.STAGE_IN, JobState.ACTIVE, JobState.STAGE_OUT, JobState.CLEANUP)
+_END_OF_TIME = 253402300799.0
+
+
+@dataclass(frozen=True)
+class ProgressEntry:
+    """One line of a job's own account of itself: in this attempt it entered this state at this time."""
+
+    attempt: int
+    state: JobState
+    time: float
+
+
+@dataclass(frozen=True)
+class ExitRecord:
+    """What a job's script wrote as its last act.
+
+    :param attempt: which run of the job this was; a requeue makes the next one. Starts at 1.
+    :param native_id: what the scheduler called it.
+    :param exit_code: the launch command's, or that of the step which failed.
+    :param phase: how far it came: `done`, or the step in which it ended (`directory`, `stage_in`,
+        `pre_launch`, `launch`, `post_launch`, `stage_out`, `cleanup`).
+    :param term_seen: whether the script was sent TERM.
+    :param ended: seconds since the epoch.
+    :param user_time: CPU seconds of the script's children in user mode, or None where they cannot be read.
+    :param system_time: the same in kernel mode.
+    :param ended_by: why the script was sent TERM, where its sender says so: `cancel` or `limit`.
+    """
+
+    attempt: int
+    native_id: str
+    exit_code: int
+    phase: str
+    term_seen: bool
+    ended: float
+    user_time: float | None = None
+    system_time: float | None = None
+    ended_by: str | None = None
+
+    @property
+    def launched(self) -> bool:
+        """Whether the launch command ran to its own end and nothing that was to follow it failed."""
+        return self.phase in ('done', 'post_launch')
+
+
+def parse_exit_record(text: str) -> ExitRecord | None:
+    """Read a script's exit record; None where it is incomplete or makes no sense."""
+    fields: dict[str, str] = {}
+    times: list[list[str]] = []
+    for line in text.splitlines():
+        name, equals, value = line.partition('=')
+        if equals:
+            fields[name] = value
+        else:
+            times.append(line.split())
+    user_time, system_time = _times_of_children(times)
+    try:
+        return ExitRecord(
+            attempt=int(fields['attempt']), native_id=fields['native_id'], exit_code=int(fields['exit_code']),
+            phase=fields['phase'], term_seen=fields['term'] == '1', ended=_moment(fields['ended']),
+            user_time=user_time, system_time=system_time)
+    except (KeyError, ValueError):
+        return None
+
+
+def parse_progress(line: str) -> ProgressEntry:
+    """Read a line of a script's progress.
+
+    :raises ValueError: if it is none, or names a state that is not for a script to tell.
+    :raises KeyError: if it names no state.
+    """
+    attempt, name, seconds = line.split()
+    state = JobState[name]
+    if state not in _STATES_OF_A_SCRIPT:
+        raise ValueError(f'{name} is for the scheduler to say')
+    return ProgressEntry(int(attempt), state, _moment(seconds))
+
+
+def _moment(text: str) -> float:
+    seconds = float(text)
+    if not 0.0 <= seconds <= _END_OF_TIME:
+        raise ValueError(f'{text!r} is no moment')
+    return seconds
+
+
+def _times_of_children(lines: Sequence[Sequence[str]]) -> tuple[float | None, float | None]:
+    """Read what bash's `times` writes: of the shell on the first line, of its children on the second."""
+    try:
+        _, (user_time, system_time) = lines
+        return _seconds(user_time), _seconds(system_time)
+    except ValueError:
+        return None, None
+
+
+def _seconds(word: str) -> float:
+    """Read `1m2.345s`, with the decimal separator of the job's locale."""
+    minutes, seconds = re.sub('[^0-9m]', '.', word.rstrip('s')).split('m')
+    return int(minutes) * 60 + float(seconds)

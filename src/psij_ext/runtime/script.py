@@ -1,0 +1,264 @@
+"""From a spec and a template to the script that a scheduler runs. Shell quoting is done here alone."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+import pystache
+from pystache.common import PystacheError
+from pystache.parsed import ParsedTemplate
+from pystache.parser import ParsingError
+
+from psij_ext.core.interfaces import Launcher
+from psij_ext.core.job import Job
+from psij_ext.core.resources import ResourceSpec, ResourceSpecV1
+from psij_ext.core.spec import JobSpec
+from psij_ext.core.staging import URI, StageOutFlags
+from psij_ext.exceptions import InvalidJobException
+from psij_ext.installation import data_folder
+
+_COMMON_TEMPLATES = ('prologue', 'epilogue', 'launch')
+_CONTROL_CHARACTERS = re.compile('[\x00-\x1f\x7f]')
+_ANSI_C_ESCAPES = {'\\': '\\\\', "'": "\\'", '\n': '\\n', '\r': '\\r', '\t': '\\t'}
+_VARIABLE = re.compile('[A-Za-z_][A-Za-z0-9_]*', re.ASCII)
+# bash(1), "Shell Variables": those that cannot be set, and those that tell of one shell, session or host.
+_OF_THE_HOST = frozenset(
+    ('_', 'BASHOPTS', 'BASHPID', 'BASH_ENV', 'BASH_VERSINFO', 'DISPLAY', 'ENV', 'EUID', 'FUNCNAME', 'GROUPS',
+     'HOST', 'HOSTNAME', 'LINENO', 'NCPUS', 'OLDPWD', 'OMP_NUM_THREADS', 'PPID', 'PWD', 'RANDOM', 'SECONDS',
+     'SHELLOPTS', 'SHLVL', 'SSH_AUTH_SOCK', 'SSH_CLIENT', 'SSH_CONNECTION', 'SSH_TTY', 'TMPDIR', 'TTY', 'UID',
+     'XDG_RUNTIME_DIR', 'XDG_SESSION_ID'))
+_OUTCOMES = (
+    (StageOutFlags.ON_SUCCESS, 'success'), (StageOutFlags.ON_ERROR, 'error'),
+    (StageOutFlags.ON_CANCEL, 'cancel'))
+
+
+def quote(text: str) -> str:
+    """Write a string as one word of a bash script that stands on one line, whatever the string holds.
+
+    A value with control characters becomes `$'...'`: a newline in a value could otherwise make a line that a
+    scheduler takes for a directive, and schedulers refuse scripts in which carriage returns stand before
+    newlines.
+    """
+    if _CONTROL_CHARACTERS.search(text) is None:
+        return shlex.quote(text)
+    escaped = re.sub(r"[\\'\x00-\x1f\x7f]",
+                     lambda match: _ANSI_C_ESCAPES.get(match[0], f'\\x{ord(match[0]):02x}'), text)
+    return f"$'{escaped}'"
+
+
+_RENDERER = pystache.Renderer(escape=quote, missing_tags='strict', string_encoding='utf-8')
+
+
+def render(template: Path, context: Mapping[str, object]) -> str:
+    """Fill in a template. `{{value}}` is quoted for the shell; a key that the context lacks is an error.
+
+    :raises InvalidJobException: if the template uses a key that is not in the context, or has a syntax error.
+    """
+    return _render((template,), context)
+
+
+def full_script(directives: str, context: Mapping[str, object]) -> str:
+    """Put the parts of a submit script together: a scheduler's own, then what every job's script does."""
+    return directives + _render(_common_templates(), context)
+
+
+def _render(templates: tuple[Path, ...], context: Mapping[str, object]) -> str:
+    try:
+        return str(_RENDERER.render(_parsed(templates), context))
+    except (PystacheError, ParsingError, OSError) as error:
+        names = ', '.join(str(template) for template in templates)
+        raise InvalidJobException(f'The template {names} cannot be filled in: {error}', error) from error
+
+
+@functools.cache
+def _parsed(templates: tuple[Path, ...]) -> ParsedTemplate:
+    return pystache.parse(''.join(template.read_text(encoding='utf-8') for template in templates))
+
+
+@functools.cache
+def _common_templates() -> tuple[Path, ...]:
+    common = data_folder('templates') / 'common'
+    return tuple(common / f'{name}.mustache' for name in _COMMON_TEMPLATES)
+
+
+def script_context(
+    job: Job, launcher: Launcher, *, folder: Path, nonce: str, mailbox: Path | None = None
+) -> dict[str, object]:
+    """Give all that the templates may use of a job, its folder and its launcher.
+
+    :param job: the job, with a spec whose relative paths were made absolute by `absolute_spec`.
+    :param launcher: what starts the job's processes.
+    :param folder: where the script keeps its records.
+    :param nonce: the name of this submission.
+    :param mailbox: where the script leaves its hints; None for nowhere.
+    :raises InvalidJobException: if the spec has no executable, or stages from or to another host.
+    """
+    spec = job.spec
+    if spec is None or spec.executable is None:
+        raise InvalidJobException('The job has no executable: JobSpec.executable must be set.')
+    return {
+        'job_id': job.id, 'folder': str(folder), 'nonce': nonce,
+        'mailbox': '' if mailbox is None else str(mailbox),
+        'log_file': str(launcher.config.launcher_log_file or ''),
+        'directory': str(spec.directory),
+        'stdin_path': str(spec.stdin_path or '/dev/null'),
+        'stdout_path': str(spec.stdout_path or folder / 'stdout'),
+        'stderr_path': str(spec.stderr_path or folder / 'stderr'),
+        'joined': spec.stdout_path is not None and spec.stdout_path == spec.stderr_path,
+        'pre_launch': _optional_path(spec.pre_launch), 'post_launch': _optional_path(spec.post_launch),
+        'launch_command': launch_command(job, launcher),
+        **_staging_context(spec),
+        **resource_context(spec),
+        **attribute_context(spec),
+    }
+
+
+def absolute_spec(spec: JobSpec, here: Path) -> JobSpec:
+    """Copy a spec with its relative paths made absolute, as PSI/J means them.
+
+    What exists before the job (its directory, the scripts around the launch, sources to stage in) and what is
+    staged out lies relative to the submitting program's directory; all else lies under the job's directory.
+    """
+    absolute = copy.copy(spec)
+    directory = here / spec.directory if spec.directory else here
+    absolute.directory = directory
+    for name in ('stdin_path', 'stdout_path', 'stderr_path'):
+        path = getattr(spec, name)
+        setattr(absolute, name, directory / path if path else None)
+    for name in ('pre_launch', 'post_launch'):
+        path = getattr(spec, name)
+        setattr(absolute, name, here / path if path else None)
+    return absolute
+
+
+def launch_command(job: Job, launcher: Launcher) -> list[str]:
+    """Give the argv that starts the job's processes, with the spec's environment set for them alone.
+
+    The environment is set by `env`, inside the launcher: so it reaches processes on other nodes, holds names
+    that bash reserves, and a PATH or LD_PRELOAD that is meant for the job harms neither script nor launcher.
+    """
+    spec = job.spec
+    if spec is None or spec.executable is None:
+        raise InvalidJobException('The job has no executable: JobSpec.executable must be set.')
+    if not spec.environment:
+        return launcher.get_launch_command(job)
+    wrapped = copy.copy(spec)
+    command = [str(spec.executable), *(spec.arguments or ())]
+    if '=' in command[0]:  # env would take it for a variable; nice starts what it is given
+        command = ['/usr/bin/nice', '-n', '0', '--', *command]
+    wrapped.executable = '/usr/bin/env'
+    wrapped.arguments = ['--', *(f'{name}={value}' for name, value in spec.environment.items()), *command]
+    return launcher.get_launch_command(Job(wrapped))
+
+
+def export_lines(environment: Mapping[str, str]) -> str:
+    """Write an environment as lines that a script reads, without what belongs to one host or shell."""
+    return ''.join(f'export {name}={quote(value)}\n' for name, value in sorted(environment.items())
+                   if _VARIABLE.fullmatch(name) and name not in _OF_THE_HOST)
+
+
+def resource_context(spec: JobSpec) -> dict[str, object]:
+    """Give the resources of a spec under the names of `ResourceSpecV1`; memory and GPUs by node too.
+
+    :raises InvalidJobException: if the resources are of an unknown version.
+    """
+    resources = known_resources(spec.resources)
+    context: dict[str, object] = dict.fromkeys(
+        ('cpu_cores_per_process', 'gpu_cores_per_process', 'exclusive_node_use', 'memory', 'memory_per_node',
+         'gpus_per_node'))
+    context.update(node_count=1, process_count=1, processes_per_node=1, has_resources=False)
+    if spec.resources is None:
+        return context
+    context['has_resources'] = True
+    nodes, per_node = resources.computed_node_count, resources.computed_processes_per_node
+    gpus = resources.gpu_cores_per_process
+    context.update(
+        node_count=nodes, process_count=resources.computed_process_count, processes_per_node=per_node,
+        cpu_cores_per_process=resources.cpu_cores_per_process, gpu_cores_per_process=gpus,
+        gpus_per_node=gpus * per_node if gpus else None,
+        exclusive_node_use=resources.exclusive_node_use,
+        memory=resources.memory,
+        memory_per_node=-(-resources.memory // nodes) if resources.memory else None)
+    return context
+
+
+def known_resources(resources: ResourceSpec | None) -> ResourceSpecV1:
+    """Give resources that we can read; one process where nothing was asked for.
+
+    :raises InvalidJobException: if they are of an unknown version.
+    """
+    if resources is None:
+        return ResourceSpecV1()
+    if not isinstance(resources, ResourceSpecV1):
+        raise InvalidJobException(
+            f'JobSpec.resources: version {resources.version} of the vocabulary is not known here.')
+    return resources
+
+
+def attribute_context(spec: JobSpec) -> dict[str, object]:
+    """Give the name and the scheduling attributes of a spec; `duration` in seconds, rounded up."""
+    attributes = spec.attributes
+    duration = attributes.duration if attributes else None
+    return {
+        'name': spec.name,
+        'inherit_environment': spec.inherit_environment,
+        'duration': None if duration is None else -(-duration // type(duration)(seconds=1)),
+        'queue_name': attributes.queue_name if attributes else None,
+        'account': attributes.account if attributes else None,
+        'reservation_id': attributes.reservation_id if attributes else None,
+    }
+
+
+def hours_minutes_seconds(seconds: int) -> str:
+    """Write a duration as schedulers read it, zero-padded: 3661 is `01:01:01`."""
+    return f'{seconds // 3600:02d}:{seconds % 3600 // 60:02d}:{seconds % 60:02d}'
+
+
+def _staging_context(spec: JobSpec) -> dict[str, object]:
+    directory = Path(spec.directory or '/')
+    stage_in = [{'mode': item.mode.name, 'source': _local_path(item.source, Path.cwd()),
+                 'target': str(directory / item.target)} for item in spec.stage_in or ()]
+    stage_out = [{'mode': item.mode.name, 'when': _outcomes(item.flags),
+                  'presence': 'IF_PRESENT' if item.flags & StageOutFlags.IF_PRESENT else 'REQUIRED',
+                  'source': str(directory / item.source), 'target': _local_path(item.target, Path.cwd())}
+                 for item in spec.stage_out or ()]
+    cleanup = [{'path': str(_inside(directory, Path(path)))} for path in sorted(spec.cleanup or (), key=str)]
+    return {
+        'stages_in': bool(stage_in), 'stage_in': stage_in,
+        'stages_out': bool(stage_out), 'stage_out': stage_out,
+        'cleans_up': bool(cleanup), 'cleanup': cleanup, 'cleanup_when': _outcomes(spec.cleanup_flags),
+    }
+
+
+def _outcomes(flags: StageOutFlags) -> str:
+    named = [word for flag, word in _OUTCOMES if flags & flag]
+    return ' '.join(named or [word for _, word in _OUTCOMES])
+
+
+def _local_path(place: URI | Path | str, here: Path) -> str:
+    uri = place if isinstance(place, URI) else URI(str(place))
+    if uri.scheme not in (None, '', 'file') or uri.hostname not in (None, '', 'localhost'):
+        raise InvalidJobException(
+            f'The file {uri} cannot be staged: only files that the job itself can read and write are, so '
+            'without a host and with the scheme "file" or none. Use a command in pre_launch or post_launch '
+            'for others.')
+    return str(here / str(uri.path))
+
+
+def _inside(directory: Path, path: Path) -> Path:
+    """Only what lies inside the job's directory is ever removed."""
+    full = directory / path
+    parts = full.relative_to(directory).parts if full.is_relative_to(directory) else ()
+    if not parts or '..' in parts:
+        raise InvalidJobException(
+            f'JobSpec.cleanup: {path} does not lie inside the job\'s directory {directory}.')
+    return full
+
+
+def _optional_path(path: Path | None) -> str | None:
+    return None if path is None else str(path)

@@ -1,0 +1,46 @@
+"""Job folders that are made in advance, while a submit command runs.
+
+Making a folder and its files is the dear part of what a submission costs us, on network file systems above all; to
+rename and fill what is there already is cheap.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from pathlib import Path
+
+from psij_ext.runtime.jobfolder import JobFolder
+
+logger = logging.getLogger(__name__)
+
+
+class SpareFolders:
+    """At most one spare folder at a time, in one work directory."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._spare: Path | None = None
+
+    def take(self) -> Path | None:
+        """Give away the spare folder, if there is one."""
+        with self._lock:
+            spare, self._spare = self._spare, None
+        return spare
+
+    def add(self, work_directory: Path) -> None:
+        """Make a spare folder if there is none. Never raises."""
+        with self._lock:
+            if self._spare is not None:
+                return
+            try:
+                self._spare = JobFolder.make_spare(work_directory)
+            except OSError as error:
+                logger.debug('No folder can be made in advance in %s: %s', work_directory, error)
+
+    def close(self) -> None:
+        """Remove the spare folder."""
+        spare = self.take()
+        if spare is not None:
+            shutil.rmtree(spare, ignore_errors=True)

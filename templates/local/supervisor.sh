@@ -1,0 +1,251 @@
+# Runs one job of the `local` executor: waits until cores are free for it, runs the script in a process group of its own, ends it
+# when it is cancelled or its time is over, and sees to it that its end is on record. executors/local.py starts it with
+#
+#   bash -p supervisor.sh FOLDER SLOTS MAXIMUM LIMIT GRACE MAILBOX
+#
+# and then writes the name of its place in SLOTS/waiting, TICKET.PID.START.CORES, on its standard input. FOLDER is the job's;
+# SLOTS is where all jobs of the user on this machine take their places (runtime/slots.py); MAXIMUM is how many cores these jobs
+# may use together; LIMIT is the wall time in seconds or empty; GRACE the milliseconds from TERM to KILL; MAILBOX where hints go.
+#
+# While it waits it sleeps in the kernel and starts no other process, so that a thousand of them cost little. All names begin with
+# psij_, because a variable that the job inherits is not ours to change; -p leaves functions and options in the environment alone.
+# All is in functions, so that bash has read all of it before a new version of this file can come in between.
+
+psij_supervise() {
+    psij_folder=$1 psij_slots=$2 psij_maximum=$3 psij_limit=$4 psij_grace=$5 psij_mailbox=$6
+    psij_script= psij_asked=
+    psij_posix=$POSIXLY_CORRECT
+    set +o posix # in which a failing redirection would end us
+    shopt -s nullglob
+    psij_close_inherited
+    # Nothing comes if the program that starts us has died; then nobody knows of this job.
+    IFS= read -r psij_place || exit 1
+    psij_native_id=${psij_place#*.} psij_native_id=${psij_native_id%.*}
+    trap psij_end_unstarted TERM
+    # The pipe that brought the name stays open as 8, for whoever waits behind us. What bash says of killed children is not for 2.
+    exec 8<>"/proc/$$/fd/0" 0</dev/null 5>&2 2>/dev/null
+    cd -- "$psij_folder"
+    psij_wait_for_turn
+    psij_take_cores
+    psij_run_script
+    psij_leave
+}
+
+# A program may have files open that it does not mean for its children; a pipe among them would never come to its end.
+psij_close_inherited() {
+    local psij_descriptor
+    for psij_descriptor in /proc/$$/fd/*; do
+        psij_descriptor=${psij_descriptor##*/}
+        case $psij_descriptor in
+            0 | 1 | 2 | 255) ;; # bash reads this file through 255
+            *) exec {psij_descriptor}>&- ;;
+        esac
+    done
+}
+
+# ---- waiting ----------------------------------------------------------------------------------------------------
+
+# Waits until nobody who came earlier waits. Each waits for the one before, whose end closes the other end of a pipe.
+psij_wait_for_turn() {
+    local psij_other psij_before
+    while :; do
+        psij_before=
+        for psij_other in "$psij_slots"/waiting/*; do
+            [[ ${psij_other##*/} < $psij_place ]] || break
+            psij_before=$psij_other
+        done
+        [ -n "$psij_before" ] || return 0
+        if ! psij_is_alive "$psij_before"; then
+            command -p rm -f -- "$psij_before"
+        elif exec 6<>"/proc/$psij_pid/fd/8" 7<"/proc/$$/fd/6" 6>&-; then
+            IFS= read -r -d '' -u 7
+            exec 7<&-
+        else # it is just starting, or has just taken its cores
+            command -p sleep 0.02
+        fi
+    done
+}
+
+# Waits until enough cores are free, and takes them. Whoever gives cores back writes a line into the pipe `wake`; a look every
+# second finds those who were killed.
+psij_take_cores() {
+    local psij_other psij_used psij_gone
+    exec 9<>"$psij_slots/wake"
+    while :; do
+        psij_used=${psij_place##*.} psij_gone=()
+        for psij_other in "$psij_slots"/running/*; do
+            if psij_is_alive "$psij_other"; then
+                ((psij_used += ${psij_other##*.}))
+            else
+                psij_gone+=("$psij_other")
+            fi
+        done
+        ((psij_used > psij_maximum)) || break
+        IFS= read -r -t 1 -u 9
+        [ $? -ne 1 ] || command -p sleep 1 # somebody removed the pipe
+    done
+    [ ${#psij_gone[@]} -eq 0 ] || command -p rm -f -- "${psij_gone[@]}"
+    command -p mv -f -- "$psij_slots/waiting/$psij_place" "$psij_slots/running/$psij_place"
+    exec 8>&- 9>&-
+}
+
+psij_leave() {
+    command -p rm -f -- "$psij_slots/waiting/$psij_place" "$psij_slots/running/$psij_place"
+    [ ! -p "$psij_slots/wake" ] || echo 1<>"$psij_slots/wake"
+}
+
+# psij_is_alive PLACE: whether the supervisor that has this place runs; sets psij_pid.
+psij_is_alive() {
+    local psij_start=${1##*/}
+    psij_start=${psij_start#*.}
+    psij_pid=${psij_start%%.*} psij_start=${psij_start#*.}
+    psij_look_at "$psij_pid" && [ "${psij_fields[19]}" = "${psij_start%%.*}" ]
+}
+
+# psij_look_at PID: whether this process runs; sets psij_fields to what proc(5) says in stat behind the name: state, parent,
+# group, session, ..., and as number 19 the start.
+psij_look_at() {
+    local psij_line=
+    IFS= read -r -d '' psij_line < "/proc/$1/stat"
+    psij_fields=(${psij_line##*) })
+    [ -n "$psij_line" ] && [[ ${psij_fields[0]} != [ZX] ]]
+}
+
+# ---- running ----------------------------------------------------------------------------------------------------
+
+psij_run_script() {
+    local psij_timer= psij_code
+    trap 'psij_asked=${psij_asked:-cancel}' TERM
+    trap 'psij_asked=${psij_asked:-limit}' USR1
+    set -m # gives each command in the background a process group
+    {
+        [ -z "$psij_posix" ] || export POSIXLY_CORRECT=$psij_posix
+        export psij_native_id
+        exec /bin/bash -- "$psij_folder/script"
+    } 2>&5 5>&- &
+    psij_script=$!
+    if [ -n "$psij_limit" ]; then
+        {
+            command -p sleep "$psij_limit"
+            kill -s USR1 $$
+        } 5>&- &
+        psij_timer=$!
+    fi
+    set +m
+    [ -n "$psij_asked" ] || wait "$psij_script"
+    psij_code=$?
+    [ -z "$psij_timer" ] || kill -s KILL -- "-$psij_timer"
+    if [ -n "$psij_asked" ] || kill -s 0 -- "-$psij_script"; then
+        psij_end_session
+        wait "$psij_script"
+        psij_code=$?
+    fi
+    # The script says 125 where it was not for it to run. Else it has left a record, unless it was killed.
+    [ -e "$psij_folder/exit" ] || [ "$psij_code" -eq 125 ] || psij_record "$psij_code" "$(psij_phase)" "${psij_asked:+1}"
+}
+
+# Ends what runs in the job's session: with TERM, and with KILL after the grace. The script comes last, so that it can still
+# write its record and deliver the files that it is to deliver when it was cancelled.
+psij_end_session() {
+    trap : TERM USR1
+    [ -z "$psij_asked" ] || echo "$psij_asked" > "$psij_folder/ended_by"
+    psij_send_term
+    psij_await_end && return
+    psij_send_kill "$psij_script"
+    psij_await_end && return
+    psij_send_kill
+}
+
+# Sends TERM to each process of the session, to the script first: it tells from it why the others end. Only the launched
+# command, the script's grandchild, has it from the script; a second one could end a program that is just tidying up.
+psij_send_term() {
+    local psij_process
+    psij_list_session
+    psij_read_state
+    [ -z "${psij_parents[psij_script]}" ] || kill -s TERM "$psij_script"
+    for psij_process in "${!psij_parents[@]}"; do
+        if [ "$psij_process" != "$psij_script" ] &&
+            { [ "$psij_state" != ACTIVE ] || [ "${psij_parents[psij_parents[psij_process]]}" != "$psij_script" ]; }; then
+            kill -s TERM "$psij_process"
+        fi
+        kill -s CONT "$psij_process" # a stopped process heeds no TERM
+    done
+}
+
+# psij_send_kill [PROCESS]: sends KILL to each process of the session but this one.
+psij_send_kill() {
+    local psij_process
+    psij_list_session
+    for psij_process in "${!psij_parents[@]}"; do
+        [ "$psij_process" = "$1" ] || kill -s KILL "$psij_process"
+    done
+}
+
+# Waits for the end of the session, at most for the grace.
+psij_await_end() {
+    local psij_seconds psij_pause=10 psij_left=$psij_grace
+    while psij_list_session; do
+        ((psij_left > 0)) || return 1
+        printf -v psij_seconds '0.%03d' "$psij_pause"
+        command -p sleep "$psij_seconds"
+        ((psij_left -= psij_pause, psij_pause = psij_pause < 200 ? psij_pause * 2 : 200))
+    done
+}
+
+# Sets psij_parents to the parents, by process, of all that run in the session but in the supervisor's own group. Not all are in
+# the group of the script: timeout(1), for one, has its own. Fails if there are none.
+psij_list_session() {
+    local psij_other
+    psij_parents=()
+    for psij_other in /proc/[1-9]*; do
+        if psij_look_at "${psij_other#/proc/}" && [ "${psij_fields[3]}" = $$ ] && [ "${psij_fields[2]}" != $$ ]; then
+            psij_parents[${psij_other#/proc/}]=${psij_fields[1]}
+        fi
+    done
+    [ ${#psij_parents[@]} -gt 0 ]
+}
+
+# ---- telling ----------------------------------------------------------------------------------------------------
+
+# Ends a job that was cancelled while it waited.
+psij_end_unstarted() {
+    trap : TERM
+    echo cancel > "$psij_folder/ended_by"
+    psij_record 143 claim 1
+    psij_leave
+    exit
+}
+
+# Sets psij_state to the state that the script entered last.
+psij_read_state() {
+    local psij_entered
+    psij_state=
+    while read -r _ psij_entered _; do
+        psij_state=$psij_entered
+    done < "$psij_folder/progress"
+}
+
+# Prints the step that the script was in, as far as it said so.
+psij_phase() {
+    psij_read_state
+    case $psij_state in
+        '') echo pre_launch ;;
+        ACTIVE) echo launch ;;
+        *) echo "${psij_state,,}" ;;
+    esac
+}
+
+# psij_record CODE PHASE TERM: writes the exit record and tells it, as templates/common/epilogue.mustache does.
+psij_record() {
+    local psij_time=${EPOCHREALTIME/,/.} psij_follower
+    [ -n "$psij_time" ] || printf -v psij_time '%(%s)T' -1
+    printf '%s=%s\n' attempt 1 native_id "$psij_native_id" exit_code "$1" phase "$2" term "$3" ended "$psij_time" \
+        > "$psij_folder/exit.new" && command -p mv -f -- "$psij_folder/exit.new" "$psij_folder/exit"
+    [ ! -d "$psij_mailbox" ] || : > "$psij_mailbox/${psij_folder##*/}"
+    [ ! -e "$psij_folder/followers" ] || while IFS= read -r -d '' psij_follower; do
+        [ ! -d "$psij_follower" ] || : > "$psij_follower/${psij_folder##*/}"
+    done < "$psij_folder/followers"
+}
+
+psij_supervise "$@"
+exit

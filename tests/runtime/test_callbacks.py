@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+
+from psij_ext.runtime.callbacks import CallbackThread
+
+
+def test_calls_come_in_order_on_one_other_thread() -> None:
+    thread = CallbackThread('callbacks')
+    calls: list[tuple[int, str]] = []
+    for number in range(1000):
+        thread.call(lambda number=number: calls.append((number, threading.current_thread().name)))
+    thread.close()
+    assert calls == [(number, 'callbacks') for number in range(1000)]
+
+
+def test_there_is_no_thread_before_the_first_call_nor_after_the_end() -> None:
+    thread = CallbackThread('psij-ext test callbacks')
+    assert not running('psij-ext test callbacks')
+    thread.call(lambda: None)
+    assert running('psij-ext test callbacks')
+    thread.close()
+    thread.close()
+    assert not running('psij-ext test callbacks')
+
+
+def running(name: str) -> bool:
+    return any(thread.name == name for thread in threading.enumerate())
+
+
+def test_closing_waits_for_what_was_given() -> None:
+    thread = CallbackThread('callbacks')
+    began, go, calls = threading.Event(), threading.Event(), []
+
+    def slow() -> None:
+        began.set()
+        go.wait(10)
+        calls.append('slow')
+
+    thread.call(slow)
+    thread.call(lambda: calls.append('last'))
+    assert began.wait(10)
+    closing = threading.Thread(target=thread.close)
+    closing.start()
+    assert calls == []
+    go.set()
+    closing.join(10)
+    assert calls == ['slow', 'last']
+
+
+def test_a_call_after_the_end_still_happens() -> None:
+    thread = CallbackThread('callbacks')
+    thread.close()
+    calls: list[str] = []
+    thread.call(lambda: calls.append(threading.current_thread().name))
+    assert calls == [threading.current_thread().name]
+
+
+def test_a_callback_may_close_its_own_thread() -> None:
+    thread = CallbackThread('callbacks')
+    closed = threading.Event()
+
+    def close() -> None:
+        thread.close()
+        closed.set()
+
+    thread.call(close)
+    assert closed.wait(10)
+
+
+@pytest.mark.parametrize('error', [ValueError('bad'), SystemExit(3), KeyboardInterrupt()])
+def test_a_callback_that_fails_keeps_no_other_from_being_called(
+        error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
+    thread = CallbackThread('callbacks')
+    calls: list[str] = []
+
+    def fail() -> None:
+        raise error
+
+    with caplog.at_level(logging.ERROR):
+        thread.call(fail)
+        thread.call(lambda: calls.append('next'))
+        thread.close()
+    assert calls == ['next']
+    assert type(error).__name__ in caplog.text
