@@ -1,0 +1,233 @@
+"""What the tests of an executor are given: its name, and jobs that its site will take."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Callable, Union
+
+import pytest
+
+from psij_ext.core.interfaces import JobExecutor, JobExecutorConfig
+from psij_ext.core.job import Job
+from psij_ext.core.spec import JobSpec
+from psij_ext.core.state import JobState
+from psij_ext.core.status import JobStatus
+from psij_ext.plugins import executors
+
+States = Union[JobState, Sequence[JobState], None]
+
+# Often enough for a quick test, and rarely enough for the scheduler of a site.
+_RHYTHM = {'queue_polling_interval': 0.5, 'initial_queue_polling_delay': 0.1}
+_SECONDS_BETWEEN_LOOKS = 0.02
+# Files of a job's folder that are worth reading where a test fails; others are long, or hold the user's environment.
+_TELLING = ('exit', 'nodes', 'progress', 'scheduler.out', 'stderr', 'stdout')
+# Custom attributes with which a scheduler keeps a job in the queue.
+_HOLDS: Mapping[str, Mapping[str, object]] = {'slurm': {'slurm.hold': None}, 'pbspro': {'pbs.h': None}}
+
+
+def make_executor(name: str, **settings: Any) -> JobExecutor:
+    """Make an executor with a configuration of its own kind.
+
+    :param name: the executor's name.
+    :param settings: fields of its configuration; those that it does not have are left out.
+    """
+    loaded, _ = executors.get(name)
+    config_class = getattr(loaded, 'config_class', JobExecutorConfig)
+    known = inspect.signature(config_class).parameters
+    config = config_class(**{field: value for field, value in settings.items() if field in known})
+    return JobExecutor.get_instance(name, config=config)
+
+
+class ExecParams:
+    """An executor to be tested, and what its jobs need to run at this site.
+
+    :param executor_name, launcher: the executor, and the launcher of its jobs; the usual one if None.
+    :param folder: where the test may write; the jobs see it too.
+    :param queue_name, account, custom_attributes, max_walltime: what every job is given.
+    :param max_wait: how long to wait for a job, in seconds.
+    :param known_queue: a queue that takes jobs, even where jobs shall not name it; None where none is known.
+    """
+
+    def __init__(
+        self,
+        executor_name: str,
+        launcher: str | None,
+        folder: Path,
+        *,
+        queue_name: str | None = None,
+        account: str | None = None,
+        custom_attributes: Mapping[str, object] | None = None,
+        max_walltime: timedelta | None = None,
+        max_wait: float = 60.0,
+        known_queue: str | None = None,
+    ) -> None:
+        self.executor_name = executor_name
+        self.launcher = launcher
+        self.folder = folder
+        self.queue_name = queue_name
+        self.account = account
+        self.custom_attributes = dict(custom_attributes or {})
+        self.max_walltime = max_walltime
+        self.max_wait = max_wait
+        self.known_queue = known_queue
+        self._open = contextlib.ExitStack()
+        self._executor: JobExecutor | None = None
+        self._jobs: list[Job] = []
+
+    def __enter__(self) -> ExecParams:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the jobs that still live, and close the executors."""
+        with self._open:
+            for job in self._jobs:
+                job.cancel()
+
+    # -- executors
+
+    @property
+    def work_directory(self) -> Path:
+        """Where executors keep the folders of their jobs."""
+        return self.folder / 'work'
+
+    def executor(self, **settings: Any) -> JobExecutor:
+        """Return a new executor, closed at the end of the test.
+
+        :param settings: fields of its configuration.
+        """
+        settings = {'work_directory': self.work_directory, **_RHYTHM, **settings}
+        return self._open.enter_context(make_executor(self.executor_name, **settings))
+
+    @property
+    def shared_executor(self) -> JobExecutor:
+        """The executor to which `submit` gives jobs where the test names none."""
+        if self._executor is None:
+            self._executor = self.executor()
+        return self._executor
+
+    # -- jobs
+
+    def spec(self, executable: str, arguments: Sequence[str] = (), **fields: Any) -> JobSpec:
+        """Return a description with launcher, queue, account and custom attributes filled in.
+
+        :param executable, arguments: what to run.
+        :param fields: other fields of `JobSpec`.
+        """
+        spec = JobSpec(executable, list(arguments), **{'launcher': self.launcher, **fields})
+        attributes = spec.attributes.snapshot()
+        attributes.queue_name = attributes.queue_name or self.queue_name
+        attributes.account = attributes.account or self.account
+        attributes.custom_attributes = {**self.custom_attributes, **(attributes.custom_attributes or {})}
+        if self.max_walltime is not None:
+            attributes.duration = min(attributes.duration or self.max_walltime, self.max_walltime)
+        spec.attributes = attributes
+        return spec
+
+    def job(self, executable: str, arguments: Sequence[str] = (), **fields: Any) -> Job:
+        """Return a job with such a description."""
+        return Job(self.spec(executable, arguments, **fields))
+
+    def shell(self, script: str, arguments: Sequence[str] = (), **fields: Any) -> Job:
+        """Return a job that runs a bash script with arguments `$1`, `$2` and so on."""
+        return self.job('/bin/bash', ['-c', script, 'bash', *arguments], **fields)
+
+    def submit(self, job: Job, executor: JobExecutor | None = None) -> Job:
+        """Submit a job and return it; it does not outlive the test."""
+        (executor or self.shared_executor).submit(job)
+        self._jobs.append(job)
+        return job
+
+    def run(self, job: Job, executor: JobExecutor | None = None) -> JobStatus:
+        """Submit a job and wait for its end."""
+        return self.wait(self.submit(job, executor))
+
+    def succeed(self, job: Job, executor: JobExecutor | None = None) -> str:
+        """Run a job that must succeed, and return its standard output."""
+        self.run(job, executor)
+        self.expect(job, JobState.COMPLETED)
+        return self.output(job)
+
+    def hold(self, job: Job) -> tuple[Job, JobExecutor]:
+        """Submit a job so that it stays in the queue, and return it and its executor."""
+        attributes = _HOLDS.get(self.executor_name)
+        if attributes is not None and job.spec is not None:
+            for name, value in attributes.items():
+                job.spec.attributes.set_custom_attribute(name, value)
+            return self.submit(job), self.shared_executor
+        if self.executor_name != 'local':
+            pytest.skip(f'how {self.executor_name} holds a job in the queue is not known here')
+        executor = self.executor(max_processes=1)
+        self.reach(self.submit(self.job('/bin/sleep', ['1000']), executor), JobState.ACTIVE)
+        return self.submit(job, executor), executor
+
+    # -- waiting and looking
+
+    def wait(self, job: Job, states: States = None) -> JobStatus:
+        """Wait for a job's end, or for states; say all that is known where they do not come."""
+        status = job.wait(timedelta(seconds=self.max_wait), states)
+        if status is None:
+            pytest.fail(f'After {self.max_wait:g} s the job is not {states or "over"}.\n{self.describe(job)}')
+        return status
+
+    def reach(self, job: Job, state: JobState) -> JobStatus:
+        """Wait until a job is in a state, and not beyond it."""
+        self.wait(job, state)
+        return self.expect(job, state)
+
+    def expect(self, job: Job, state: JobState, exit_code: int | None = None) -> JobStatus:
+        """Make sure that a job is in a state, and where given, that it ended with an exit code."""
+        status = job.status
+        if status.state is not state or exit_code not in (None, status.exit_code):
+            pytest.fail(f'The job should be {JobStatus(state, exit_code=exit_code)}.\n{self.describe(job)}')
+        return status
+
+    def until(self, condition: Callable[[], object], what: str, *jobs: Job) -> None:
+        """Wait until a condition holds that no state of a job tells of.
+
+        :param condition: what must become true.
+        :param what: the same in words.
+        :param jobs: jobs to describe where it does not.
+        """
+        deadline = time.monotonic() + self.max_wait
+        while not condition():
+            if time.monotonic() > deadline:
+                described = '\n'.join(map(self.describe, jobs))
+                pytest.fail(f'After {self.max_wait:g} s it is still not true that {what}.\n{described}')
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+    def output(self, job: Job, stream: str = 'stdout') -> str:
+        """Return what a job wrote to `stdout` or `stderr`; characters that are not UTF-8 become surrogates."""
+        path = getattr(job.spec, f'{stream}_path') or self.work_directory / self.executor_name / job.id / stream
+        content = Path(getattr(job.spec, 'directory', None) or '', path).read_bytes()
+        return content.decode('utf-8', 'surrogateescape')
+
+    def describe(self, job: Job) -> str:
+        """Return what is known of a job, for the message of a failure."""
+        lines = [str(job), f'exit information: {job.exit_info}', f'native state: {job.status.metadata}']
+        folder = self.work_directory / self.executor_name / job.id
+        for path in sorted(folder.rglob('*')) if folder.is_dir() else ():
+            lines.append(f'  {path.relative_to(folder)}{_content(path)}')
+        return '\n'.join(lines)
+
+
+def _content(path: Path) -> str:
+    """Return the end of a small file, or where a link leads."""
+    if path.is_symlink():
+        return f' -> {path.readlink()}'
+    if path.name not in _TELLING:
+        return ''
+    return ''.join(f'\n    | {line}' for line in path.read_bytes()[-2000:].decode('utf-8', 'replace').splitlines())

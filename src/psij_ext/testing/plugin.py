@@ -1,0 +1,125 @@
+"""The pytest plugin: options, and the fixture `execparams` over the executors that were asked for."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from psij_ext.core.attributes import JobAttributes
+from psij_ext.testing import hooks
+from psij_ext.testing.execparams import ExecParams
+from psij_ext.testing.schedulers import Choice, Scheduler, read_choices, why_silent
+
+# Open MPI refuses to run as root, and more processes than cores, unless it is told; other MPIs pass them over.
+_MPIRUN_VARIABLES = ('OMPI_ALLOW_RUN_AS_ROOT', 'OMPI_ALLOW_RUN_AS_ROOT_CONFIRM', 'OMPI_MCA_rmaps_base_oversubscribe')
+
+_choices = pytest.StashKey[list[Choice]]()
+_schedulers = pytest.StashKey[dict[str, Scheduler]]()
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Let a conftest.py say how a scheduler is reached."""
+    pluginmanager.add_hookspecs(hooks)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add our options."""
+    group = parser.getgroup('psij-ext', 'executors of psij_ext')
+    add = group.addoption
+    add('--executors', metavar='NAMES',
+        help='the executors to test, with commas between them, such as local,slurm or slurm:srun with a launcher; '
+             'auto: all that answer on this machine (default: %(default)s)')
+    add('--queue-name', metavar='NAME', help='the queue or partition for all test jobs')
+    add('--account', metavar='NAME', help='the account that pays for the test jobs')
+    add('--custom-attributes', metavar='JSON', type=_json_object,
+        help='custom attributes of all test jobs, such as {"slurm.constraint": "gpu"}')
+    add('--max-walltime', metavar='TIME', type=JobAttributes.parse_walltime,
+        help='for sites that want a wall time: what to ask for where a test asks for none or more; hh:mm:ss or minutes')
+    add('--work-directory', metavar='DIR', type=Path,
+        help="where the files of the tests go, for sites whose nodes do not see this machine's temporary folder")
+    add('--max-wait', metavar='SECONDS', type=float, default=60.0,
+        help='how long a test waits for its job to start or to end (default: %(default)s)')
+
+
+def _json_object(text: str) -> dict[str, object]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(f'a JSON object is expected, not {text!r}')
+    return value
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make our marks known, and leave out what takes minutes unless it is asked for."""
+    config.addinivalue_line(
+        'markers', 'soak: takes minutes; left out unless -m is given')
+    config.addinivalue_line(
+        'markers',
+        'conformance(not_on=(), launchers=(), any_launcher=False): on which of the executors a test runs: not on '
+        'these; with these launchers alone; once for each executor, because the launcher plays no part')
+    if not config.option.markexpr:
+        config.option.markexpr = 'not soak'
+    if config.option.work_directory is not None:
+        # A folder of our own, because pytest empties it.
+        config.option.basetemp = config.option.work_directory.absolute() / time.strftime('psij-ext-tests-%Y%m%d-%H%M%S')
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test that takes `execparams` on each executor that was asked for."""
+    if 'execparams' not in metafunc.fixturenames:
+        return
+    config = metafunc.config
+    if _choices not in config.stash:
+        config.stash[_choices] = read_choices(config.option.executors or 'auto')
+    mark = metafunc.definition.get_closest_marker('conformance')
+    chosen = _select(config.stash[_choices], **(mark.kwargs if mark else {}))
+    metafunc.parametrize('execparams', chosen, ids=str, indirect=True)
+
+
+def _select(choices: list[Choice], not_on: tuple[str, ...] = (), launchers: tuple[str, ...] = (),
+            any_launcher: bool = False) -> list[Choice]:
+    fitting = [choice for choice in choices
+               if choice.executor not in not_on and (not launchers or choice.launcher in launchers)]
+    if any_launcher:
+        fitting = list({choice.executor: choice for choice in reversed(fitting)}.values())[::-1]
+    return fitting
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Find the schedulers that the collected tests need, all before the first test."""
+    config = session.config
+    config.stash[_schedulers] = {}
+    if config.option.collectonly:
+        return
+    for name in dict.fromkeys(choice.executor for choice in map(_choice_of, session.items) if choice is not None):
+        scheduler = config.hook.pytest_psij_ext_scheduler(executor_name=name, config=config) or Scheduler()
+        with scheduler.reached():
+            missing = why_silent(name)
+        if missing is not None:
+            raise pytest.UsageError(f'--executors: {name} was asked for and does not answer: {missing}')
+        config.stash[_schedulers][name] = scheduler
+
+
+def _choice_of(item: pytest.Item) -> Choice | None:
+    choice = item.callspec.params.get('execparams') if hasattr(item, 'callspec') else None
+    return choice if isinstance(choice, Choice) else None
+
+
+@pytest.fixture
+def execparams(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ExecParams]:
+    """One of the executors that were asked for, with all that its jobs need."""
+    choice: Choice = request.param
+    option = request.config.option
+    scheduler = request.config.stash[_schedulers][choice.executor]
+    with scheduler.reached() as patch:
+        if choice.launcher == 'mpirun':
+            for name in _MPIRUN_VARIABLES:
+                patch.setenv(name, '1')
+        with ExecParams(
+                choice.executor, choice.launcher, tmp_path, queue_name=option.queue_name, account=option.account,
+                custom_attributes=option.custom_attributes, max_walltime=option.max_walltime, max_wait=option.max_wait,
+                known_queue=option.queue_name or scheduler.queue_name) as params:
+            yield params
