@@ -1,0 +1,70 @@
+"""Measures what is promised of speed, side by side with bare commands in one run: `python benchmarks/run.py [JSON]`.
+
+Needs a Slurm that answers; `scripts/bench` starts one.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from measure import Row, report
+
+from psij_ext import Job, JobAttributes, JobExecutor, JobSpec
+from psij_ext.executors.batch import BatchSchedulerExecutorConfig
+
+IMPORT_LIMIT = 0.060
+ROUNDS = 10
+JOBS_A_ROUND = 20
+
+
+def import_time() -> Row:
+    """The time of `import psij_ext` beyond that of starting Python, against its limit of 60 ms."""
+    beyond = []
+    for _ in range(ROUNDS):
+        times = {}
+        for statement in ('pass', 'import psij_ext'):
+            started = time.perf_counter()
+            subprocess.run([sys.executable, '-c', statement], check=True)
+            times[statement] = time.perf_counter() - started
+        beyond.append(times['import psij_ext'] - times['pass'])
+    median = statistics.median(beyond)
+    return Row('import psij_ext', f'{median * 1000:.1f} ms', f'{IMPORT_LIMIT * 1000:.0f} ms', median / IMPORT_LIMIT, 1.0)
+
+
+def submission() -> Row:
+    """`submit()` of held jobs against `sbatch` of the same script by subprocess.run, in alternating rounds."""
+    attributes = JobAttributes(custom_attributes={'slurm.hold': None})
+    ours, bare = [], []
+    with tempfile.TemporaryDirectory() as folder, JobExecutor.get_instance(
+            'slurm', config=BatchSchedulerExecutorConfig(work_directory=folder, keep_files=True)) as executor:
+        script = submit(executor, attributes, 1)[1]
+        for _ in range(ROUNDS):
+            ours.append(submit(executor, attributes, JOBS_A_ROUND)[0])
+            started = time.perf_counter()
+            for _ in range(JOBS_A_ROUND):
+                subprocess.run(['sbatch', '--parsable', script], check=True, capture_output=True, cwd=folder)
+            bare.append(time.perf_counter() - started)
+        subprocess.run(['scancel', '--me'], check=True)
+    ours_median, bare_median = statistics.median(ours) / JOBS_A_ROUND, statistics.median(bare) / JOBS_A_ROUND
+    return Row('submit() on Slurm, one by one', f'{ours_median * 1000:.2f} ms a job',
+               f'{bare_median * 1000:.2f} ms a job for a bare sbatch loop', ours_median / bare_median, 1.15)
+
+
+def submit(executor: JobExecutor, attributes: JobAttributes, count: int) -> tuple[float, Path]:
+    """Submit some jobs; give the seconds that it took, and the script of the last."""
+    jobs = [Job(JobSpec('/bin/true', attributes=attributes)) for _ in range(count)]
+    started = time.perf_counter()
+    for job in jobs:
+        executor.submit(job)
+    return time.perf_counter() - started, executor.work_directory / jobs[-1].id / 'script'
+
+
+if __name__ == '__main__':
+    rows = [import_time(), submission()]
+    report(rows, Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+    sys.exit(0 if all(row.met for row in rows) else 1)

@@ -1,0 +1,144 @@
+"""The jobs that this user has submitted, as their folders and their schedulers tell of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from psij_ext.cli.choice import Choice, open_executor
+from psij_ext.cli.errors import Failure, told
+from psij_ext.core.job import Job
+from psij_ext.core.state import JobState
+from psij_ext.core.status import JobStatus
+from psij_ext.exceptions import PsijExtError
+from psij_ext.executors.following import FollowingExecutor, default_work_directory, read_spec
+from psij_ext.runtime.ending import kept_end
+from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.look import Look, record_silently
+
+_MOST_CANDIDATES = 5
+_LAST = '@last'
+
+
+@dataclass(frozen=True)
+class KnownJob:
+    """One job of this user's.
+
+    :param number: its place among all of them, oldest first.
+    :param folder: its folder.
+    :param native_id: what its scheduler calls it.
+    :param executor_name: where it was submitted.
+    :param submitted: when, in seconds since the epoch.
+    """
+
+    number: int
+    folder: JobFolder
+    native_id: str
+    executor_name: str
+    submitted: float
+
+    def __str__(self) -> str:
+        return f'{self.folder.job_id[:8]} ({self.native_id} on {self.executor_name})'
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a look at some jobs gave.
+
+    :param jobs: the jobs by their ids.
+    :param missing: the ids of those that their scheduler does not know and that left no record of an end.
+    :param troubles: which executors could not be asked, and why.
+    :param executors: the executors by name.
+    """
+
+    jobs: Mapping[str, Job]
+    missing: frozenset[str]
+    troubles: Mapping[str, str]
+    executors: Mapping[str, FollowingExecutor]
+
+
+def known_jobs(work_directory: Path | None) -> list[KnownJob]:
+    """Return the jobs whose folders lie in a work directory, oldest first.
+
+    :param work_directory: where to look; the usual place if None.
+    """
+    root = default_work_directory() if work_directory is None else work_directory.absolute()
+    try:
+        names = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
+    except FileNotFoundError:
+        names = []
+    found = []
+    for name in names:
+        for folder in JobFolder.all(root / name):
+            native_id = folder.native_id
+            if native_id is not None:
+                given = (folder.read_record() or {}).get('submitted')
+                submitted = given if isinstance(given, float) else 0.0
+                found.append((submitted, folder.job_id, folder, native_id, name))
+    return [KnownJob(number, folder, native_id, name, submitted)
+            for number, (submitted, _, folder, native_id, name) in enumerate(sorted(found, key=lambda row: row[:2]), 1)]
+
+
+def select(jobs: Sequence[KnownJob], words: Iterable[str]) -> list[KnownJob]:
+    """Return the jobs that somebody names, each once.
+
+    :param jobs: all jobs, oldest first.
+    :param words: for each job its id or a part of it that no other has, its native id, `@` with its number, or `@last`.
+    :raises Failure: if a word names none, or several.
+    """
+    chosen = {}
+    for word in words:
+        matching = _matching(jobs, word)
+        if not matching:
+            raise Failure(f'There is no job {word!r}; psij-ext ls shows those there are.')
+        if len(matching) > 1:
+            shown = ', '.join(map(str, matching[:_MOST_CANDIDATES]))
+            more = ', ...' if len(matching) > _MOST_CANDIDATES else ''
+            raise Failure(f'{word!r} may be any of {len(matching)} jobs: {shown}{more}. Write more of its id.')
+        chosen[matching[0].folder.job_id] = matching[0]
+    return list(chosen.values())
+
+
+def _matching(jobs: Sequence[KnownJob], word: str) -> list[KnownJob]:
+    if word.startswith('@'):
+        wanted = len(jobs) if word == _LAST else word[1:]
+        return [job for job in jobs if str(job.number) == str(wanted)]
+    # A scheduler that lost its state gives ids again; the newest job of an executor has the id now.
+    by_native_id = list({job.executor_name: job for job in jobs if job.native_id == word}.values())
+    stems = [job for job in jobs if job.native_id.startswith((f'{word}.', f'{word};'))]
+    return ([job for job in jobs if job.folder.job_id == word] or by_native_id or stems
+            or [job for job in jobs if word and word in job.folder.job_id])
+
+
+def look_at(jobs: Sequence[KnownJob], work_directory: Path | None) -> Seen:
+    """Look at jobs once, with one query for each of their executors."""
+    by_executor: dict[str, list[KnownJob]] = defaultdict(list)
+    for job in jobs:
+        by_executor[job.executor_name].append(job)
+    found: dict[str, Job] = {}
+    missing: frozenset[str] = frozenset()
+    troubles: dict[str, str] = {}
+    executors: dict[str, FollowingExecutor] = {}
+    for name, group in by_executor.items():
+        try:
+            executors[name] = open_executor(Choice(name), work_directory)
+            seen = executors[name].look([job.folder for job in group])
+        except PsijExtError as error:
+            seen = Look({job.folder.job_id: _unasked(job) for job in group}, trouble=error)
+        found.update(seen.jobs)
+        missing |= seen.missing
+        if seen.trouble is not None:
+            troubles[name] = told(seen.trouble)
+    return Seen(found, missing, troubles, executors)
+
+
+def _unasked(known: KnownJob) -> Job:
+    """Make what can be had of a job whose executor cannot be had."""
+    job = Job(read_spec(known.folder))
+    job._set_id(known.folder.job_id)
+    job._set_native_id(known.native_id)
+    status, exit_info = kept_end(known.folder) or (JobStatus(JobState.QUEUED, time=known.submitted), None)
+    record_silently(job, status, exit_info, requeued=False)
+    return job

@@ -1,0 +1,58 @@
+"""From a command line to a submitted job: what `run` and `submit` share."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from psij_ext.cli.choice import choose, explained, open_executor
+from psij_ext.cli.jobspec import make_spec
+from psij_ext.core.job import AnyCallback, Job
+from psij_ext.executors.following import FollowingExecutor
+from psij_ext.runtime.jobfolder import JobFolder
+
+
+class Submitted:
+    """A job that was submitted just now.
+
+    :param executor: where; it is to be closed.
+    :param job: the job.
+    :param work_directory: where its folder is, if not in the usual place.
+    """
+
+    def __init__(self, executor: FollowingExecutor, job: Job, work_directory: Path | None) -> None:
+        self.executor = executor
+        self.job = job
+        self._work_directory = work_directory
+        self.folder = JobFolder(executor.work_directory / job.id)
+
+    def __str__(self) -> str:
+        return f'{self.job.id[:8]} ({self.job.native_id} on {self.executor.name})'
+
+    def later(self, command: str) -> str:
+        """Return the command line for a command on this job in a later shell."""
+        place = [] if self._work_directory is None else ['--work-directory', str(self._work_directory)]
+        return shlex.join(['psij-ext', command, self.job.id[:8], *place])
+
+
+def submit_job(options: Mapping[str, Any], callback: AnyCallback | None = None) -> Submitted:
+    """Submit the job that a command line describes.
+
+    :param options: the values of the options in `psij_ext.cli.options`, by name.
+    :param callback: what is told of the job's states.
+    :raises click.UsageError: if the command line describes none.
+    :raises PsijExtError: if the job is refused.
+    """
+    job = Job(make_spec(options))
+    job.set_job_status_callback(callback)
+    choice = choose(options['executor'])
+    with explained(choice):
+        executor = open_executor(choice, options['work_directory'])
+        try:
+            executor.submit(job)
+        except BaseException:
+            executor.close()
+            raise
+    return Submitted(executor, job, options['work_directory'])

@@ -1,0 +1,70 @@
+"""How jobs are found in their folders, and named."""
+
+from __future__ import annotations
+
+import pytest
+
+from psij_ext.cli.errors import Failure
+from psij_ext.cli.known import known_jobs, select
+from psij_ext.core.serialization import JSONSerializer
+from psij_ext.core.spec import JobSpec
+from psij_ext.runtime.jobfolder import JobFolder
+
+FIRST, SECOND, THIRD = 'aaaa1111-0000', 'aaaa2222-0000', 'bbbb0123-4444'
+
+
+@pytest.fixture
+def jobs(tmp_path, monkeypatch):
+    monkeypatch.setenv('PSIJ_EXT_WORK_DIRECTORY', str(tmp_path))
+    for executor, job_id, native_id, submitted in (
+            ('slurm', THIRD, '4444', 3.0), ('slurm', FIRST, '0123', 1.0), ('pbspro', SECOND, '77.server', 2.0)):
+        folder = JobFolder.create(tmp_path / executor, job_id)
+        folder.open_journal({'job_id': job_id, 'submitted': submitted}, JSONSerializer().dumps(JobSpec('true')))
+        folder.set_native_id(native_id)
+    refused = JobFolder.create(tmp_path / 'slurm', 'refused')
+    refused.open_journal({'job_id': 'refused', 'submitted': 4.0}, JSONSerializer().dumps(JobSpec('true')))
+    (tmp_path / 'a file').write_text('')
+    return known_jobs(None)
+
+
+def test_all_executors_oldest_first_without_what_was_refused(jobs):
+    assert [(job.number, job.executor_name, job.folder.job_id, job.native_id) for job in jobs] == [
+        (1, 'slurm', FIRST, '0123'), (2, 'pbspro', SECOND, '77.server'), (3, 'slurm', THIRD, '4444')]
+
+
+def test_no_jobs_yet(tmp_path):
+    assert known_jobs(tmp_path / 'nowhere') == []
+
+
+@pytest.mark.parametrize(('word', 'job_id'), [
+    (FIRST, FIRST), ('aaaa1', FIRST), ('2222', SECOND), ('bbbb', THIRD),
+    ('0123', FIRST),   # a native id goes before the part of an id that is the same
+    ('4444', THIRD),
+    ('77.server', SECOND), ('77', SECOND),  # as qsub prints it, and as people say it
+    ('@1', FIRST), ('@3', THIRD), ('@last', THIRD)])
+def test_the_names_of_a_job(jobs, word, job_id):
+    assert [job.folder.job_id for job in select(jobs, [word])] == [job_id]
+
+
+@pytest.mark.parametrize('word', ['', 'zzz', '@', '@0', '@4', '@x', '8'])
+def test_names_of_nobody(jobs, word):
+    with pytest.raises(Failure, match='There is no job'):
+        select(jobs, [word])
+
+
+def test_a_name_that_several_have(jobs):
+    with pytest.raises(Failure) as caught:
+        select(jobs, ['aaaa'])
+    assert 'any of 2 jobs' in caught.value.message
+    assert 'aaaa1111 (0123 on slurm)' in caught.value.message
+
+
+def test_the_same_job_twice_is_one(jobs):
+    assert len(select(jobs, [FIRST, '0123', '@1', SECOND])) == 2
+
+
+def test_a_native_id_that_was_given_again_means_the_newer_job(jobs, tmp_path):
+    folder = JobFolder.create(tmp_path / 'slurm', 'newer')
+    folder.open_journal({'job_id': 'newer', 'submitted': 9.0}, JSONSerializer().dumps(JobSpec('true')))
+    folder.set_native_id('0123')
+    assert [job.folder.job_id for job in select(known_jobs(None), ['0123'])] == ['newer']
