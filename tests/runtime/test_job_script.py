@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Make, python, shell, until
 
+from conftest import Make, python, shell, until
 from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.resources import ResourceSpecV1
 from psij_ext.core.spec import JobSpec

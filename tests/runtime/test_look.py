@@ -20,7 +20,8 @@ from psij_ext.executors.following import FollowingExecutor
 from psij_ext.runtime.ending import keep_end, kept_end
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.look import SilentSource
-from psij_ext.runtime.monitor import Rhythm, StatusSource
+from psij_ext.runtime.monitor import StatusSource
+from psij_ext.runtime.schedule import Rhythm
 
 NOW = time.time()
 LONG_AGO = NOW - 3600

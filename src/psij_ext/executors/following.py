@@ -28,7 +28,8 @@ from psij_ext.runtime.evidence import Patience
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.jobfolder import JobFolder, check_private, new_nonce
 from psij_ext.runtime.look import Look, SilentSource, look, record_silently
-from psij_ext.runtime.monitor import Rhythm, StatusMonitor, StatusSource
+from psij_ext.runtime.monitor import StatusMonitor, StatusSource
+from psij_ext.runtime.schedule import Rhythm
 from psij_ext.runtime.script import absolute_spec
 from psij_ext.runtime.spares import SpareFolders
 
@@ -239,8 +240,11 @@ class FollowingExecutor(JobExecutor):
         work_directory = self.work_directory
         folder = JobFolder.create(work_directory, job_id, self._spares.take())
         check_private(work_directory)
-        self._callbacks.call(functools.partial(self._spares.add, work_directory))
         return folder
+
+    def _prepare_next(self) -> None:
+        """Make the folder of a next job on another thread: to be called just before a submission waits for its command."""
+        self._callbacks.call(functools.partial(self._spares.add, self.work_directory))
 
     def _write_record(self, folder: JobFolder, spec: JobSpec, nonce: str) -> None:
         folder.open_journal({
@@ -327,7 +331,8 @@ class FollowingExecutor(JobExecutor):
         self._update_job_status(job, status, requeued)
 
     def _notify(self, job: Job, status: JobStatus) -> None:
-        self._callbacks.call(functools.partial(super()._notify, job, status))
+        if job._callback is not None or self._callback is not None:
+            self._callbacks.call(functools.partial(super()._notify, job, status))
 
 
 def user_state_folder() -> Path:

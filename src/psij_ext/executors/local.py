@@ -28,8 +28,9 @@ from psij_ext.runtime import processes
 from psij_ext.runtime.children import Reaper, spawn
 from psij_ext.runtime.evidence import Patience
 from psij_ext.runtime.jobfolder import JobFolder
-from psij_ext.runtime.monitor import Rhythm, StatusSource
-from psij_ext.runtime.process_table import ProcessTable, parse_native_id
+from psij_ext.runtime.monitor import StatusSource
+from psij_ext.runtime.process_table import ProcessTable, left_alone, parse_native_id
+from psij_ext.runtime.schedule import Rhythm
 from psij_ext.runtime.script import full_script, known_resources, render, script_context
 from psij_ext.runtime.slots import Slots
 
@@ -233,7 +234,7 @@ class LocalJobExecutor(FollowingExecutor):
                 _terminate(pid)
                 return
             time.sleep(_SECONDS_BETWEEN_LOOKS)
-        for member in processes.in_session(pid):  # the supervisor was killed, and the job goes on
+        for member in left_alone(native_id):
             _terminate(member)
 
     # -- following

@@ -17,7 +17,8 @@ class CallbackThread:
         self._name = name
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
+        # Reentrant: the garbage collector may close us while this very thread holds it.
+        self._lock = threading.RLock()
         self._closed = False
 
     def call(self, function: Callable[[], None]) -> None:
@@ -58,3 +59,4 @@ class CallbackThread:
             except BaseException:
                 # Not even a callback that calls sys.exit() may keep the later ones from being called.
                 logger.exception('A callback failed.')
+            del function  # while it waits for the next one, the thread keeps no job and no executor alive

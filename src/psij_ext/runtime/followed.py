@@ -114,7 +114,8 @@ class Followed:
         launched = self.exit_record is None or self.exit_record.phase in ('launch', 'done', 'post_launch')
         scheduler = self.folder.scheduler_output_path
         for path in [own, scheduler] if launched else [scheduler]:
-            last_words = tail(path)
+            # mpirun adds some ten lines of its own below the program's.
+            last_words = tail(path, lines=20)
             if last_words:
                 message = '\n'.join(part for part in (status.message, last_words, f'(from {path})') if part)
                 return JobStatus(status.state, time=status.time, message=message, exit_code=status.exit_code,

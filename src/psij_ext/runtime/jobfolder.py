@@ -282,8 +282,8 @@ class JobFolder:
 
 
 def new_nonce() -> str:
-    """Make the name of one submission."""
-    return secrets.token_hex(8)
+    """Make the name of one submission: no two submissions of a job have the same."""
+    return f'{time.time_ns():x}-{os.getpid():x}'
 
 
 def tail(path: Path, lines: int = 8, limit: int = 4096) -> str:

@@ -14,7 +14,8 @@ from psij_ext.core.status import JobStatus
 from psij_ext.runtime.ending import keep_end, kept_end
 from psij_ext.runtime.evidence import Patience
 from psij_ext.runtime.followed import Followed
-from psij_ext.runtime.monitor import Rhythm, StatusMonitor, StatusSource
+from psij_ext.runtime.monitor import StatusMonitor, StatusSource
+from psij_ext.runtime.schedule import Rhythm
 
 # Until so long after an end, in seconds, the scheduler may still come to know its cause.
 _CAUSE_MAY_FOLLOW = Patience().for_cause

@@ -7,11 +7,10 @@ calls it.
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Protocol
 
@@ -23,17 +22,11 @@ from psij_ext.exceptions import CommandError, ParseError
 from psij_ext.runtime.events import Mailbox
 from psij_ext.runtime.evidence import Judgement, Patience, judge
 from psij_ext.runtime.followed import Answer, Followed
+from psij_ext.runtime.schedule import QuerySchedule, Rhythm
 
 logger = logging.getLogger(__name__)
 
-_GROWTH = 4.0
-# Whatever is configured, a scheduler gets this much rest between two queries; and so long is the first of the growing
-# steps at least.
-_SHORTEST_REST = 0.1
-_SHORTEST_STEP = 0.5
-_LONGEST_BACKOFF = 600.0
 _LONGEST_SLEEP = 60.0
-_NEVER = float('inf')
 _NO_ANSWER = (CommandError, ParseError)
 
 
@@ -55,21 +48,6 @@ class StatusSource(Protocol):
         """The same for accounting, for jobs submitted after `since` (seconds since the epoch)."""
 
 
-@dataclass(frozen=True)
-class Rhythm:
-    """When the queue is asked; all times in seconds.
-
-    :param first: after the first submission, and after a cancel or an end whose cause only the scheduler
-        knows. Questions of that kind never come closer together than this.
-    :param interval: what the time between two rounds grows to.
-    :param failed_rounds: how many failed rounds in a row are passed over before a warning is logged.
-    """
-
-    first: float = 2.0
-    interval: float = 30.0
-    failed_rounds: int = 2
-
-
 class StatusMonitor:
     """Follows the jobs of one scheduler.
 
@@ -87,7 +65,9 @@ class StatusMonitor:
         self._patience = patience
         self._name = name
         self._clock = clock
-        self._lock = threading.Lock()   # over the tables below; never held during I/O or a callback
+        # Over the tables below; never held during I/O or a callback. Reentrant, because the garbage collector may close us
+        # while this very thread holds it.
+        self._lock = threading.RLock()
         self._round = threading.Lock()  # one round at a time
         self._woken = threading.Event()
         self._followed: dict[str, Followed] = {}
@@ -95,12 +75,9 @@ class StatusMonitor:
         self._attached: dict[str, set[str]] = {}  # folder name -> jobs that have another id than their folder
         self._cause_deadlines: dict[str, float] = {}
         self._mailboxes: dict[Path, Mailbox] = {}
-        self._asked_at = -_NEVER
         self._queue = Answer()
         self._accounting = Answer()
-        self._next_query = _NEVER
-        self._step = rhythm.first
-        self._failures = 0
+        self._schedule = QuerySchedule(rhythm)
         self._trouble: Exception | None = None
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -108,7 +85,7 @@ class StatusMonitor:
     @property
     def health(self) -> str:
         """`ok`, or `degraded` while the scheduler has not answered for several rounds."""
-        return 'degraded' if self._failures > self._rhythm.failed_rounds else 'ok'
+        return 'degraded' if self._schedule.failures > self._rhythm.failed_rounds else 'ok'
 
     @property
     def trouble(self) -> Exception | None:
@@ -124,24 +101,24 @@ class StatusMonitor:
 
     def follow(self, followed: Followed) -> None:
         """Follow a job from now on, until it is over."""
+        with self._lock:
+            idle = not self._followed
         self.take(followed)
         with self._lock:
             if self._thread is None and not self._closed:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
-        self._woken.set()
+        if idle:  # else the thread comes by soon, and need not disturb somebody who submits one job after the other
+            self._woken.set()
 
     def take(self, followed: Followed) -> None:
         """Take a job in for the next `poll_once`, without a thread that calls it."""
         with self._lock:
-            if not self._followed:
-                self._step = self._rhythm.first
             self._followed[followed.job.id] = followed
             self._unread.add(followed.job.id)
             if followed.folder is not None and followed.folder.job_id != followed.job.id:
                 self._attached.setdefault(followed.folder.job_id, set()).add(followed.job.id)
-            if self._next_query == _NEVER:
-                self._next_query = self._soon()
+            self._schedule.start(self._clock())
 
     def followed(self, job: Job) -> Followed | None:
         """What is known of a job that is followed; None once it is over."""
@@ -151,7 +128,7 @@ class StatusMonitor:
     def ask_soon(self) -> None:
         """Ask the queue soon: something was done that it will show."""
         with self._lock:
-            self._next_query = min(self._next_query, self._soon())
+            self._schedule.hasten(self._clock())
         self._woken.set()
 
     def close(self) -> None:
@@ -183,7 +160,7 @@ class StatusMonitor:
                     del self._cause_deadlines[job_id]
                 touched |= overdue
                 boxes = list(self._mailboxes.values())
-                jobs = list(self._followed.values()) if now >= self._next_query else []
+                jobs = list(self._followed.values()) if now >= self._schedule.next else []
             for name in [name for box in boxes for name in box.empty()]:
                 touched.add(name)
                 touched |= self._attached.get(name, set())
@@ -196,23 +173,22 @@ class StatusMonitor:
                     self._look_safely(followed, now)
             with self._lock:
                 if not self._followed:
-                    self._next_query = _NEVER
+                    self._schedule.stop()
 
     def _query(self, jobs: Sequence[Followed], now: float) -> set[str]:
         """Ask the queue for all jobs, accounting for those it does not explain; give those to look at."""
         ids = [followed.native_id for followed in jobs]
         before, asked_before = self._queue.observations, self._queue.asked_at
-        self._asked_at = now
         try:
             self._queue = Answer(now, self._source.queue(ids), frozenset(ids))
         except Exception as error:
             # Whatever a dialect or a plugin does wrong: the folders are looked at all the same.
             self._query_failed(jobs, error, now)
             return set()
-        self._failures, self._trouble = 0, None
-        self._step = min(max(self._step, _SHORTEST_STEP) * _GROWTH, self._rhythm.interval)
+        self._trouble = None
         with self._lock:
-            self._next_query = now + max(self._step, _SHORTEST_REST)
+            self._schedule.answered(now, open_questions=bool(self._cause_deadlines) or any(
+                followed.cancel_acknowledged for followed in jobs))
         self._ask_accounting([followed for followed in jobs if self._is_unexplained(followed)], now)
         # What the last answer said of a job whose folder told something new at the same time was put aside.
         return {followed.job.id for followed in jobs
@@ -245,21 +221,19 @@ class StatusMonitor:
 
     def _query_failed(self, jobs: Sequence[Followed], error: Exception, now: float) -> None:
         """A failed query says nothing about any job; the next one comes later and later, but comes."""
-        self._failures += 1
         self._trouble = error
+        with self._lock:
+            self._schedule.failed(now)
+        failures = self._schedule.failures
         # What it said before is no evidence any more: the next answer may be another one.
         self._queue = replace(self._queue, asked_for=frozenset())
         for followed in jobs:
             followed.absent_since = None
         if not isinstance(error, _NO_ANSWER):
             logger.error('%s: the answer of the scheduler was read wrongly.', self._name, exc_info=error)
-        level = logging.WARNING if self._failures == self._rhythm.failed_rounds + 1 else logging.DEBUG
+        level = logging.WARNING if failures == self._rhythm.failed_rounds + 1 else logging.DEBUG
         logger.log(level, '%s: the scheduler has not answered for %d rounds; no job is given up. %s',
-                   self._name, self._failures, error)
-        interval = max(self._rhythm.interval, _SHORTEST_REST)
-        delay = min(interval * 2.0 ** min(self._failures - 1, 10), max(interval, _LONGEST_BACKOFF))
-        with self._lock:
-            self._next_query = now + delay * random.uniform(0.8, 1.2)
+                   self._name, failures, error)
 
     def _look_safely(self, followed: Followed, now: float) -> None:
         try:
@@ -280,8 +254,7 @@ class StatusMonitor:
                 self._cause_deadlines.pop(job_id, None)
             elif job_id not in self._cause_deadlines:
                 self._cause_deadlines[job_id] = now + self._patience.for_cause
-                if not self._failures:
-                    self._next_query = min(self._next_query, max(now, self._soon_after_last()))
+                self._schedule.hasten(now)
         self._report(followed, judgement)
 
     def _report(self, followed: Followed, judgement: Judgement) -> None:
@@ -317,13 +290,6 @@ class StatusMonitor:
 
     # -- time
 
-    def _soon(self) -> float:
-        """The next time at which a question may be asked that cannot wait for its turn."""
-        return max(self._clock() + min(self._rhythm.first, self._rhythm.interval), self._soon_after_last())
-
-    def _soon_after_last(self) -> float:
-        return self._asked_at + max(min(self._rhythm.first, self._rhythm.interval), _SHORTEST_REST)
-
     def _run(self) -> None:
         while True:
             self._woken.clear()
@@ -336,13 +302,14 @@ class StatusMonitor:
                 # A defect of ours or of a plugin's must be seen, and must not end the following of all other
                 # jobs.
                 logger.exception('%s: a round failed and will be repeated.', self._name)
-                self._next_query = self._clock() + self._rhythm.interval
+                with self._lock:
+                    self._schedule.failed(self._clock())
             self._woken.wait(self._seconds_to_sleep())
 
     def _seconds_to_sleep(self) -> float:
         with self._lock:
             if not self._followed:
                 return _LONGEST_SLEEP
-            wake_ups = [self._next_query, *self._cause_deadlines.values()]
+            wake_ups = [self._schedule.next, *self._cause_deadlines.values()]
             looks = [box.seconds_between_looks for box in self._mailboxes.values()]
             return min([max(0.0, min(wake_ups) - self._clock()), *looks, _LONGEST_SLEEP])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from psij_ext.core.exit_info import ExitReason
 from psij_ext.core.observation import Observation
@@ -43,7 +44,7 @@ class ProcessTable:
         code = self._reaper.exit_code(pid)
         if processes.start_time(pid) == start_time:
             return _alive(JobState.QUEUED, 'waiting') if waits else _alive(JobState.ACTIVE, 'running')
-        if processes.in_session(pid):
+        if left_alone(native_id):
             return _alive(JobState.ACTIVE, 'without supervisor')
         if code is None or code >= 0:
             return None
@@ -60,6 +61,25 @@ def parse_native_id(native_id: object) -> tuple[int, int] | None:
     if not all(part.isascii() and part.isdigit() for part in (pid, start_time)):
         return None
     return int(pid), int(start_time)
+
+
+def left_alone(native_id: str) -> list[int]:
+    """Give the processes of a job whose supervisor is gone, while its script is there to write the record.
+
+    The system may have given the supervisor's pid to another session since, so the script must be seen to be
+    this job's: the native id is in its environment.
+    """
+    parsed = parse_native_id(native_id)
+    members = [] if parsed is None else processes.in_session(parsed[0])
+    return members if any(_is_script_of(native_id, member) for member in members) else []
+
+
+def _is_script_of(native_id: str, pid: int) -> bool:
+    try:
+        environment = Path(f'/proc/{pid}/environ').read_bytes()
+    except OSError:
+        return False
+    return f'psij_native_id={native_id}'.encode() in environment.split(b'\0')
 
 
 def _alive(state: JobState, native_state: str) -> Observation:

@@ -22,8 +22,9 @@ from psij_ext.plugins import executors
 
 States = Union[JobState, Sequence[JobState], None]
 
-# Often enough for a quick test, and rarely enough for the scheduler of a site.
-_RHYTHM = {'queue_polling_interval': 0.5, 'initial_queue_polling_delay': 0.1}
+# Often enough for a quick test, and rarely enough for the scheduler of a site; room for a few processes on any machine.
+_SETTINGS = {'queue_polling_interval': 0.5, 'initial_queue_polling_delay': 0.1, 'max_processes': 16,
+             'cancel_grace': 1.0}
 _SECONDS_BETWEEN_LOOKS = 0.02
 # Files of a job's folder that are worth reading where a test fails; others are long, or hold the user's environment.
 _TELLING = ('exit', 'nodes', 'progress', 'scheduler.out', 'stderr', 'stdout')
@@ -109,7 +110,7 @@ class ExecParams:
 
         :param settings: fields of its configuration.
         """
-        settings = {'work_directory': self.work_directory, **_RHYTHM, **settings}
+        settings = {'work_directory': self.work_directory, **_SETTINGS, **settings}
         return self._open.enter_context(make_executor(self.executor_name, **settings))
 
     @property

@@ -115,6 +115,8 @@ def execparams(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ExecP
     option = request.config.option
     scheduler = request.config.stash[_schedulers][choice.executor]
     with scheduler.reached() as patch:
+        # The local executor counts the cores that jobs use there; those of the user's other jobs are not ours.
+        patch.setenv('XDG_STATE_HOME', str(tmp_path / 'state'))
         if choice.launcher == 'mpirun':
             for name in _MPIRUN_VARIABLES:
                 patch.setenv(name, '1')

@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import shlex
+import weakref
 from abc import abstractmethod
 from io import StringIO
 from pathlib import Path
@@ -42,7 +43,8 @@ from psij_ext.runtime.command import (
 )
 from psij_ext.runtime.evidence import Patience
 from psij_ext.runtime.jobfolder import JobFolder
-from psij_ext.runtime.monitor import Rhythm, StatusSource
+from psij_ext.runtime.monitor import StatusSource
+from psij_ext.runtime.schedule import Rhythm
 from psij_ext.runtime.script import export_lines, full_script, render, script_context
 
 logger = logging.getLogger(__name__)
@@ -67,7 +69,9 @@ class BatchSchedulerExecutor(FollowingExecutor):
       scheduler is;
     * `command_variables`: variables that its queries need;
     * `environment_defaults`: variables of the user's that fill in a key of the template where the spec is
-      silent.
+      silent;
+    * `carries_environment`: whether the job's script brings along the umask and the environment that it
+      inherits, because the scheduler does not.
     """
 
     template: ClassVar[Path | None] = None
@@ -254,6 +258,7 @@ class BatchSchedulerExecutor(FollowingExecutor):
         folder.write_script(script)
         if self.carries_environment and job.spec is not None and job.spec.inherit_environment:
             folder.write_environment(export_lines(self._environment()))
+        self._prepare_next()
         try:
             result = self.runner.run(command, timeout=self._batch_config.submit_timeout, cwd=folder.path,
                                      env=self._environment())
@@ -364,9 +369,17 @@ class _SchedulerSource:
     """Asks a scheduler through its dialect's commands."""
 
     def __init__(self, executor: BatchSchedulerExecutor) -> None:
-        self._executor = executor
+        # The monitor's thread alone must not keep an executor alive that everybody else has forgotten.
+        self._reference = weakref.ref(executor)
         # Until the site has been asked, an absent job may still be found in accounting.
         self.has_accounting = True
+
+    @property
+    def _executor(self) -> BatchSchedulerExecutor:
+        executor = self._reference()
+        if executor is None:
+            raise ParseError('The executor is gone.')
+        return executor
 
     def queue(self, native_ids: Sequence[str]) -> Mapping[str, Observation]:
         executor = self._executor

@@ -42,6 +42,7 @@ def test_cancel_queued_job(execparams: ExecParams) -> None:
     assert not trace.exists()
 
 
+@once
 def test_cancel_at_once(execparams: ExecParams) -> None:
     """A job may be cancelled in the moment in which it was submitted."""
     job = execparams.submit(execparams.job('/bin/sleep', ['1000']))

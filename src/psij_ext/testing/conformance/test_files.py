@@ -26,6 +26,7 @@ def test_output_without_paths(execparams: ExecParams) -> None:
     assert (folder / 'stderr').read_text() == 'error\n'
 
 
+@once
 def test_absolute_output_paths(execparams: ExecParams) -> None:
     """Output goes to the files that the spec names, and to them alone."""
     out, error = execparams.folder / 'out', execparams.folder / 'error'
@@ -34,6 +35,7 @@ def test_absolute_output_paths(execparams: ExecParams) -> None:
     assert (out.read_text(), error.read_text()) == ('out\n', 'error\n')
 
 
+@once
 def test_relative_output_paths(execparams: ExecParams) -> None:
     """Relative output paths lie under the job's directory."""
     (execparams.folder / 'deep').mkdir()

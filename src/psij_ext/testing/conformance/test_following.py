@@ -52,6 +52,7 @@ class Listener(JobStatusCallback):
         return [status.state for job_id, status in self.told if job_id == job.id]
 
 
+@once
 def test_callbacks(execparams: ExecParams) -> None:
     """A function on the job and an object on the executor are told of each state once, in order."""
     executor = execparams.executor()
@@ -120,6 +121,7 @@ def test_callback_may_use_its_job(execparams: ExecParams) -> None:
     assert waited == [first.status]
 
 
+@once
 def test_wait(execparams: ExecParams) -> None:
     """Waiting ends with the state or with the time, for one state or several; a past one is there at once."""
     go = execparams.folder / 'go'
@@ -150,6 +152,7 @@ def test_wait_in_threads(execparams: ExecParams) -> None:
     assert seen == [JobState.COMPLETED] * 5
 
 
+@once
 def test_parallel_jobs(execparams: ExecParams) -> None:
     """Many jobs at once reach their own ends, with their own output."""
     executor = execparams.executor()

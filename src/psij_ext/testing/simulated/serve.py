@@ -11,5 +11,5 @@ from pathlib import Path
 
 if __name__ == '__main__':
     package = Path(__file__).resolve().parent
-    sys.path[0] = str(package.parent)
+    sys.path.append(str(package.parent))
     importlib.import_module(f'{package.name}.{sys.argv[1]}.server').main(sys.argv[2:])

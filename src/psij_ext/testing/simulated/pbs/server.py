@@ -45,8 +45,11 @@ class Server:
         self._held: list[Call] = []
 
     def _on_call(self, call: Call) -> None:
+        self._guard(call, lambda: self._carry_out(call))
+
+    def _guard(self, call: Call, action: Callable[[], None]) -> None:
         try:
-            self._carry_out(call)
+            action()
         except Exception:  # a mistake of the simulation shall fail one command, visibly, and not all that follow
             traceback.print_exc()
             call.finish(255, error=f'{call.program}: the simulation failed\n{traceback.format_exc()}')
@@ -58,7 +61,7 @@ class Server:
             call.finish(0, f'pbs_version = {self.settings.version}\n')
         elif call.program == 'qsub':
             if needs_input(call):
-                call.read_input(lambda script: self._submit(call, script))
+                call.read_input(lambda script: self._guard(call, lambda: self._submit(call, script)))
             else:
                 self._submit(call, None)
         elif call.program == 'qstat':

@@ -1,0 +1,93 @@
+"""When the queue is asked: in a steady rhythm, and a few times earlier where a question cannot wait."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+NEVER = float('inf')
+_GROWTH = 4.0
+# Whatever is configured, a scheduler gets this much rest between two queries; and so long is the first of the growing
+# steps at least.
+_SHORTEST_REST = 0.1
+_SHORTEST_STEP = 0.5
+_LONGEST_BACKOFF = 600.0
+# The cause of an end is asked for so many times between two regular queries, each time after twice the pause.
+_EARLY_QUERIES = 4
+_FIRST_PAUSE = 0.125
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """When the queue is asked; all times in seconds.
+
+    :param first: after the first submission. A question that cannot wait, about a cancel or about an end whose cause
+        only the scheduler knows, is asked after an eighth of it, and a few times more after longer pauses.
+    :param interval: what the time between two regular queries grows to.
+    :param failed_rounds: how many failed rounds in a row are passed over before a warning is logged.
+    """
+
+    first: float = 2.0
+    interval: float = 30.0
+    failed_rounds: int = 2
+
+
+class QuerySchedule:
+    """The times of the queries to one scheduler. Not safe for threads by itself.
+
+    :param rhythm: when to ask.
+    """
+
+    def __init__(self, rhythm: Rhythm) -> None:
+        self._first = max(min(rhythm.first, rhythm.interval), _SHORTEST_REST)
+        self._interval = max(rhythm.interval, _SHORTEST_REST)
+        self._step = self._first
+        self._asked_at = -NEVER
+        self._regular = self._early = NEVER
+        self._pause = max(self._first * _FIRST_PAUSE, _SHORTEST_REST)
+        self._early_left = _EARLY_QUERIES
+        self.failures = 0
+
+    @property
+    def next(self) -> float:
+        """When the next query is due."""
+        return min(self._regular, self._early)
+
+    def start(self, now: float) -> None:
+        """There is a job to ask for, after there was none."""
+        if self._regular == NEVER:
+            self._step = self._first
+            self._regular = max(now, self._asked_at) + self._first
+
+    def stop(self) -> None:
+        """There is nothing to ask for any more."""
+        self._regular = self._early = NEVER
+
+    def hasten(self, now: float) -> None:
+        """A question came up that cannot wait for its turn. While the scheduler does not answer, it has to."""
+        if self._early == NEVER and self._early_left and not self.failures:
+            self._pause = max(self._first * _FIRST_PAUSE, _SHORTEST_REST)
+            self._early = max(now, self._asked_at) + self._pause
+
+    def answered(self, now: float, *, open_questions: bool) -> None:
+        """The scheduler answered a query that began at `now`; whether questions that cannot wait are still open."""
+        self.failures = 0
+        if now >= self._regular or self._regular == NEVER:
+            self._early_left = _EARLY_QUERIES
+            self._step = min(max(self._step, _SHORTEST_STEP) * _GROWTH, self._interval)
+            self._regular = now + self._step
+        else:
+            self._early_left -= 1
+        self._asked_at = now
+        self._early = NEVER
+        if open_questions and self._early_left:
+            self._pause *= 2
+            self._early = now + self._pause
+
+    def failed(self, now: float) -> None:
+        """A query that began at `now` gave no answer; the next one comes later and later, but comes."""
+        self.failures += 1
+        self._asked_at = now
+        delay = min(self._interval * 2.0 ** min(self.failures - 1, 10), max(self._interval, _LONGEST_BACKOFF))
+        self._early = NEVER
+        self._regular = now + delay * random.uniform(0.8, 1.2)

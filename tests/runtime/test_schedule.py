@@ -1,0 +1,103 @@
+"""When the queue is asked: how often at most, whatever jobs do, and never so seldom that an answer is missed for long."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from psij_ext.runtime.schedule import NEVER, QuerySchedule, Rhythm
+
+FIRST, INTERVAL = 2.0, 30.0
+EARLY = 4  # questions that cannot wait, between two regular ones
+
+
+def started(now: float = 0.0) -> QuerySchedule:
+    schedule = QuerySchedule(Rhythm(first=FIRST, interval=INTERVAL))
+    schedule.start(now)
+    return schedule
+
+
+def queries(schedule: QuerySchedule, until: float, *, open_questions: bool = False) -> list[float]:
+    """Answer every query as it comes due; give the times."""
+    times = []
+    while schedule.next <= until:
+        times.append(schedule.next)
+        schedule.answered(schedule.next, open_questions=open_questions)
+    return times
+
+
+def test_nothing_is_asked_without_a_job() -> None:
+    assert QuerySchedule(Rhythm()).next == NEVER
+
+
+def test_the_rhythm_grows_to_the_interval_and_stays_there() -> None:
+    assert queries(started(), 150.0) == [2.0, 10.0, 40.0, 70.0, 100.0, 130.0]
+
+
+def test_a_second_job_changes_nothing() -> None:
+    schedule = started()
+    schedule.start(1.5)
+    assert schedule.next == 2.0
+
+
+def test_an_open_question_is_asked_soon_and_then_less_often() -> None:
+    schedule = started()
+    assert queries(schedule, 50.0)[-1] == 40.0
+    schedule.hasten(50.0)
+    assert queries(schedule, 69.9, open_questions=True) == [50.25, 50.75, 51.75, 53.75]
+
+
+def test_an_answered_question_is_not_asked_again() -> None:
+    schedule = started()
+    queries(schedule, 50.0)
+    schedule.hasten(50.0)
+    assert queries(schedule, 80.0) == [50.25, 70.0]
+
+
+def test_questions_that_cannot_wait_do_not_come_faster_when_there_are_many() -> None:
+    schedule = started()
+    queries(schedule, 50.0)
+    for hundredth in range(100):
+        schedule.hasten(50.0 + hundredth / 100)
+    assert schedule.next == 50.25
+
+
+@given(st.lists(st.floats(0.0, 600.0), max_size=200))
+def test_a_flood_of_questions_is_bounded(moments: list[float]) -> None:
+    schedule, asked = started(), []
+    for moment in sorted(moments):
+        asked += queries(schedule, moment, open_questions=True)
+        schedule.hasten(moment)
+    asked += queries(schedule, 600.0, open_questions=True)
+    regular = 2 + 600.0 / INTERVAL
+    assert len(asked) <= (1 + EARLY) * regular
+    assert all(later > earlier for earlier, later in zip(asked, asked[1:]))
+
+
+def test_a_silent_scheduler_is_asked_less_and_less_and_never_given_up() -> None:
+    schedule, now, pauses = started(), 0.0, []
+    for _ in range(20):
+        pauses.append(schedule.next - now)
+        now = schedule.next
+        schedule.failed(now)
+        schedule.hasten(now)  # no question is so urgent that it would help to ask sooner
+    assert pauses[0] == FIRST
+    assert all(INTERVAL * 0.8 * 2**number <= pause <= INTERVAL * 1.2 * 2**number
+               for number, pause in enumerate(pauses[1:5]))
+    assert all(600.0 * 0.8 <= pause <= 600.0 * 1.2 for pause in pauses[7:])
+
+
+def test_an_answer_ends_the_backoff() -> None:
+    schedule = started()
+    for _ in range(8):
+        schedule.failed(schedule.next)
+    now = schedule.next
+    schedule.answered(now, open_questions=False)
+    assert schedule.failures == 0
+    assert schedule.next <= now + INTERVAL
+
+
+def test_a_rhythm_of_zero_still_rests() -> None:
+    schedule = QuerySchedule(Rhythm(first=0.0, interval=0.0))
+    schedule.start(0.0)
+    assert len(queries(schedule, 1.0, open_questions=True)) <= 11
