@@ -859,3 +859,17 @@ def test_a_job_that_comes_after_the_end_is_not_followed(scene: Scene) -> None:
     scene.monitor.close()
     scene.monitor.follow(Followed(Job(JobSpec('/bin/date')), '1', None, scene.report))
     assert not running('monitor of a test')
+
+
+def test_a_cancel_by_another_process_is_known_from_the_folder(scene: Scene) -> None:
+    job = scene.follow('1')
+    scene.source.rows['1'] = row(ACTIVE)
+    scene.pass_time(10)
+    folder = scene.followed(job).folder
+    assert folder is not None
+    folder.note_cancel()
+    del scene.source.rows['1']
+    scene.pass_time(40)
+    assert job.status.state is CANCELED
+    assert job.exit_info is not None
+    assert job.exit_info.reason is ExitReason.CANCELED

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from psij_ext.runtime.command import find_program
 
+_SIGNALS = signal.valid_signals()
 _SHORTEST_PAUSE = 0.002
 _LONGEST_PAUSE = 0.1
 
@@ -37,17 +38,16 @@ def spawn(argv: Sequence[str], environment: Mapping[str, str], *, stdin: int, ou
         (os.POSIX_SPAWN_OPEN, 1, os.fspath(output), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
-    signals = signal.valid_signals()
     try:
         return os.posix_spawn(
-            argv[0], list(argv), environment, file_actions=actions, setsid=True, setsigmask=(), setsigdef=signals)
+            argv[0], list(argv), environment, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_SIGNALS)
     except NotImplementedError as error:
         # A Python that was built for an old C library, as that of conda-forge. setsid(1) becomes the program.
         setsid = find_program('setsid')
         if setsid is None:
             raise OSError('This Python cannot start a session, and there is no setsid(1) on PATH.') from error
         return os.posix_spawn(
-            setsid, ['setsid', *argv], environment, file_actions=actions, setsigmask=(), setsigdef=signals)
+            setsid, ['setsid', *argv], environment, file_actions=actions, setsigmask=(), setsigdef=_SIGNALS)
 
 
 class Reaper:

@@ -79,8 +79,12 @@ class Followed:
             not has_accounting or accounting_presence is Presence.ABSENT)
         if not nowhere:
             self.absent_since = None
-        elif self.absent_since is None:
-            self.absent_since = queue.asked_at
+        else:
+            if self.absent_since is None:
+                self.absent_since = queue.asked_at
+            # Another process may have cancelled it. That counts only for a job that is gone, and is read only then.
+            if self.folder is not None and not self.cancel_acknowledged:
+                self.cancel_acknowledged = self.folder.cancel_noted
         current_record = self.exit_record
         if current_record is not None and current_record.attempt <= self.past_attempts:
             current_record = None

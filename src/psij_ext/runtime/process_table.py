@@ -13,6 +13,9 @@ from psij_ext.runtime import processes
 from psij_ext.runtime.children import Reaper
 from psij_ext.runtime.slots import Slots
 
+# Given to a script by its supervisor; the program that the script starts does not have it.
+_VARIABLE = b'psij_native_id='
+
 
 class ProcessTable:
     """A `StatusSource` for jobs whose native id is the pid and the start time of their supervisor.
@@ -30,27 +33,37 @@ class ProcessTable:
     def queue(self, native_ids: Sequence[str]) -> Mapping[str, Observation]:
         # Before the processes are looked at: who is seen to wait here has not begun to run.
         waiting = self._slots.waiting()
-        seen = {native_id: self._observe(native_id, native_id in waiting) for native_id in native_ids}
-        return {native_id: observation for native_id, observation in seen.items() if observation is not None}
+        found = {}
+        gone = []
+        for native_id in native_ids:
+            if not is_supervised(native_id):
+                gone.append(native_id)
+            elif native_id in waiting:
+                found[native_id] = _alive(JobState.QUEUED, 'waiting')
+            else:
+                found[native_id] = _alive(JobState.ACTIVE, 'running')
+        return {**found, **self._explain(gone)}
 
     def accounting(self, native_ids: Sequence[str], since: float) -> Mapping[str, Observation]:
         return {}
 
-    def _observe(self, native_id: str, waits: bool) -> Observation | None:
+    def _explain(self, native_ids: Sequence[str]) -> Mapping[str, Observation]:
+        """Tell what can be told of jobs whose supervisors are gone; one that ended by itself left a record."""
+        codes = {native_id: self._exit_code(native_id) for native_id in native_ids}
+        doubtful = [native_id for native_id, code in codes.items() if code is None or code < 0]
+        scripts = running_scripts() if doubtful else frozenset()
+        told = {}
+        for native_id in doubtful:
+            code = codes[native_id]
+            if native_id in scripts:
+                told[native_id] = _alive(JobState.ACTIVE, 'without supervisor')
+            elif code is not None:
+                told[native_id] = _killed(-code)
+        return told
+
+    def _exit_code(self, native_id: str) -> int | None:
         parsed = parse_native_id(native_id)
-        if parsed is None:
-            return None
-        pid, start_time = parsed
-        code = self._reaper.exit_code(pid)
-        if processes.start_time(pid) == start_time:
-            return _alive(JobState.QUEUED, 'waiting') if waits else _alive(JobState.ACTIVE, 'running')
-        if left_alone(native_id):
-            return _alive(JobState.ACTIVE, 'without supervisor')
-        if code is None or code >= 0:
-            return None
-        message = f'The job was killed, together with its supervisor, by signal {-code}.'
-        status = JobStatus(JobState.FAILED, message=message, exit_code=128 - code)
-        return Observation(status, ExitReason.SIGNALED, signal=-code)
+        return None if parsed is None else self._reaper.exit_code(parsed[0])
 
 
 def parse_native_id(native_id: object) -> tuple[int, int] | None:
@@ -63,24 +76,33 @@ def parse_native_id(native_id: object) -> tuple[int, int] | None:
     return int(pid), int(start_time)
 
 
-def left_alone(native_id: str) -> list[int]:
-    """Give the processes of a job whose supervisor is gone, while its script is there to write the record.
-
-    The system may have given the supervisor's pid to another session since, so the script must be seen to be
-    this job's: the native id is in its environment.
-    """
+def is_supervised(native_id: str) -> bool:
+    """Tell whether the supervisor of a job runs."""
     parsed = parse_native_id(native_id)
-    members = [] if parsed is None else processes.in_session(parsed[0])
-    return members if any(_is_script_of(native_id, member) for member in members) else []
+    return parsed is not None and processes.start_time(parsed[0]) == parsed[1]
 
 
-def _is_script_of(native_id: str, pid: int) -> bool:
-    try:
-        environment = Path(f'/proc/{pid}/environ').read_bytes()
-    except OSError:
-        return False
-    return f'psij_native_id={native_id}'.encode() in environment.split(b'\0')
+def running_scripts() -> frozenset[str]:
+    """Give the native ids of the jobs of this user whose scripts run, with or without their supervisors.
+
+    A pid may have been given to another process since; a script has the native id in its environment.
+    """
+    found: set[str] = set()
+    for environment in Path('/proc').glob('[1-9]*/environ'):
+        try:
+            variables = environment.read_bytes().split(b'\0')
+        except OSError:  # somebody else's, or gone
+            continue
+        found.update(variable[len(_VARIABLE):].decode('ascii', 'replace')
+                     for variable in variables if variable.startswith(_VARIABLE))
+    return frozenset(found)
 
 
 def _alive(state: JobState, native_state: str) -> Observation:
     return Observation(JobStatus(state, metadata={'native_state': native_state}))
+
+
+def _killed(signal: int) -> Observation:
+    message = f'The job was killed, together with its supervisor, by signal {signal}.'
+    status = JobStatus(JobState.FAILED, message=message, exit_code=128 + signal)
+    return Observation(status, ExitReason.SIGNALED, signal=signal)
