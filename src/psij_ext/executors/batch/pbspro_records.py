@@ -33,6 +33,7 @@ _STATES = {
     'X': JobState.FAILED,   # finished element of an array; the exit status says how
 }
 _SUBSTATE_TERMINATED = '91'
+_SUBSTATE_FINISHED = '92'
 _TIMEOUTS = (-29, -28)             # wall time, CPU time
 _MEMORY_EXCEEDED = (-27, -26)      # memory, virtual memory
 _SIGNAL_FROM_OUTSIDE = 256
@@ -109,7 +110,10 @@ def _end(fields: Mapping[str, str]) -> Tuple[JobState, ExitReason, int | None, i
     if status is None:
         if 'stime' in fields:
             return JobState.FAILED, ExitReason.LOST, None, None
-        return JobState.FAILED, ExitReason.NEVER_STARTED, None, None
+        # Seen on jobs whose dependency failed, and on no others.
+        waited_in_vain = fields.get('substate') == _SUBSTATE_FINISHED
+        return JobState.FAILED, (
+            ExitReason.DEPENDENCY_FAILED if waited_in_vain else ExitReason.NEVER_STARTED), None, None
     if status == 0:
         return JobState.COMPLETED, ExitReason.EXITED, 0, None
     if status in _TIMEOUTS:

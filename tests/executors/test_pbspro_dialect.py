@@ -1,0 +1,157 @@
+"""The commands and directives of PBS Pro, written down here from the PBS Reference Guide, and qsub's and qstat's answers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from psij_ext.core.attributes import JobAttributes
+from psij_ext.core.interfaces import JobExecutor
+from psij_ext.core.job import Job
+from psij_ext.core.observation import Site
+from psij_ext.core.resources import ResourceSpecV1
+from psij_ext.core.spec import JobSpec
+from psij_ext.exceptions import CommandError, InvalidJobException, ParseError, SubmitException
+from psij_ext.executors.batch.pbspro import PBSProExecutorConfig, PBSProJobExecutor
+from psij_ext.runtime.command import CommandResult
+from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.script import absolute_spec
+
+FOLDER = JobFolder(Path('/work/the-job'))
+ASKED = ['qstat', '-E', '-f', '-F', 'dsv', '-D', '\x1e']
+
+
+@pytest.fixture
+def executor(tmp_path: Path) -> PBSProJobExecutor:
+    made = PBSProJobExecutor(config=PBSProExecutorConfig(work_directory=tmp_path))
+    made._site = Site(product='pbspro', history=False)
+    return made
+
+
+def rendered(executor: PBSProJobExecutor, spec: JobSpec) -> tuple[list[str], list[str]]:
+    """The directives, and the options of qsub before the script."""
+    script, command = executor.render(Job(absolute_spec(spec, Path('/here'))), FOLDER, 'n')
+    lines = script.splitlines()
+    assert lines[0] == '#!/bin/bash'
+    directives = [line for line in lines if line.startswith('#PBS')]
+    assert lines[1:1 + len(directives)] == directives  # qsub(1B): none is read after the first command
+    assert (command[0], command[-1]) == ('qsub', '/work/the-job/script')
+    return directives, command[1:-1]
+
+
+def asked(executor: PBSProJobExecutor, **fields: object) -> list[str]:
+    """The directives beyond those of every job."""
+    directives, options = rendered(executor, JobSpec('/bin/date', name='x', **fields))  # type: ignore[arg-type]
+    assert directives[:4] == ['#PBS -N x', '#PBS -S /bin/bash', '#PBS -j oe', '#PBS -o scheduler.out']
+    assert options == []
+    return directives[4:]
+
+
+def test_names() -> None:
+    with JobExecutor.get_instance('pbs') as executor:
+        assert isinstance(executor, PBSProJobExecutor)
+        assert executor.name == 'pbspro'
+
+
+def test_a_plain_job_asks_for_nothing(executor: PBSProJobExecutor) -> None:
+    assert asked(executor) == []
+
+
+@pytest.mark.parametrize(('resources', 'directives'), [
+    (ResourceSpecV1(), ['#PBS -l select=1:ncpus=1:mpiprocs=1']),
+    (ResourceSpecV1(process_count=4, cpu_cores_per_process=2), ['#PBS -l select=1:ncpus=8:mpiprocs=4']),
+    (ResourceSpecV1(node_count=2, processes_per_node=3, gpu_cores_per_process=2, memory=3 * 1024 + 1),
+     ['#PBS -l select=2:ncpus=3:mpiprocs=3:ngpus=6:mem=2kb', '#PBS -l place=scatter']),
+    (ResourceSpecV1(exclusive_node_use=True), ['#PBS -l select=1:ncpus=1:mpiprocs=1', '#PBS -l place=exclhost']),
+    (ResourceSpecV1(node_count=2, exclusive_node_use=True),
+     ['#PBS -l select=2:ncpus=1:mpiprocs=1', '#PBS -l place=scatter:exclhost']),
+])
+def test_resources(executor: PBSProJobExecutor, resources: ResourceSpecV1, directives: list[str]) -> None:
+    assert asked(executor, resources=resources) == directives
+
+
+def test_attributes(executor: PBSProJobExecutor) -> None:
+    attributes = JobAttributes(
+        timedelta(hours=100, seconds=0.5), 'workq', 'acc-1', None,
+        {'pbs.P': 'project7', 'pbspro.filesystems': 'home', 'slurm.qos': 'high', 'pbs.V': None})
+    assert asked(executor, attributes=attributes) == [
+        '#PBS -l walltime=100:00:01', '#PBS -q workq', '#PBS -A acc-1', '#PBS -P project7', '#PBS -l filesystems=home',
+        '#PBS -V']
+
+
+def test_a_reservation_is_a_queue(executor: PBSProJobExecutor) -> None:
+    assert asked(executor, attributes=JobAttributes(reservation_id='R12')) == ['#PBS -q R12']
+
+
+def test_a_reservation_and_a_queue_are_refused(executor: PBSProJobExecutor) -> None:
+    with pytest.raises(InvalidJobException, match=r"R12.*workq"):
+        rendered(executor, JobSpec('/bin/date', attributes=JobAttributes(queue_name='workq', reservation_id='R12')))
+
+
+@pytest.mark.parametrize(('name', 'label'), [
+    ('/bin/date', '_bin_date'), ('a b', 'a_b'), ('jöb:1,2', 'j_b_1_2'), ('new\nline', 'new_line'), ('x' * 300, 'x' * 230)])
+def test_a_name_is_made_one_that_qsub_takes(executor: PBSProJobExecutor, name: str, label: str) -> None:
+    assert rendered(executor, JobSpec('/bin/date', name=name))[0][0] == f'#PBS -N {label}'
+
+
+def test_odd_values_go_on_the_command_line(executor: PBSProJobExecutor) -> None:
+    attributes = JobAttributes(account='my "account"', queue_name='a queue')
+    directives, options = rendered(executor, JobSpec('/bin/date', attributes=attributes))
+    assert options == ['-q', 'a queue', '-A', 'my "account"']
+    assert not any(line.startswith(('#PBS -A', '#PBS -q')) for line in directives)
+
+
+@pytest.mark.parametrize(('out', 'native_id'), [
+    ('77.pbshost1\n', '77.pbshost1'), ('77[].pbshost1\n', '77[].pbshost1'), ('77\n', '77'),
+    ('Welcome to the site!\n\n8.a-b.example.org\n', '8.a-b.example.org')])
+def test_id(executor: PBSProJobExecutor, out: str, native_id: str) -> None:
+    assert executor.job_id_from_submit_output(out) == native_id
+
+
+@pytest.mark.parametrize('out', ['', 'welcome\n', 'usage: qsub [-a date_time]\n'])
+def test_no_id(executor: PBSProJobExecutor, out: str) -> None:
+    with pytest.raises(ParseError):
+        executor.job_id_from_submit_output(out)
+
+
+def test_one_command_for_all(executor: PBSProJobExecutor) -> None:
+    assert executor.get_status_command(['1.host', '2.host']) == [*ASKED, '1.host', '2.host']
+
+
+def test_with_history_the_finished_are_asked_for_too(executor: PBSProJobExecutor) -> None:
+    executor._site = Site(product='pbspro', history=True)
+    assert executor.get_status_command(['1.host']) == ['qstat', '-E', '-f', '-x', '-F', 'dsv', '-D', '\x1e', '1.host']
+
+
+def test_very_many_are_asked_for_as_all(executor: PBSProJobExecutor) -> None:
+    """Linux ends the arguments of a command at some 2 MB."""
+    assert executor.get_status_command([f'{number}.host' for number in range(20_000)]) == ASKED
+
+
+# Exit codes as captured: 153 unknown id, 35 finished id, 255 no server, 162 connection refused.
+@pytest.mark.parametrize('exit_code', [0, 35, 153])
+def test_an_answer(executor: PBSProJobExecutor, exit_code: int) -> None:
+    assert executor.parse_status(CommandResult(('qstat',), exit_code, b'', b'qstat: Unknown Job Id 9.host')) == {}
+
+
+@pytest.mark.parametrize('exit_code', [1, 162, 255, -9])
+def test_no_answer(executor: PBSProJobExecutor, exit_code: int) -> None:
+    with pytest.raises(CommandError, match='cannot connect'):
+        executor.parse_status(CommandResult(('qstat',), exit_code, b'', b'qstat: cannot connect to server'))
+
+
+@pytest.mark.parametrize('exit_code', [35, 153])
+def test_cancelling_what_is_over_is_no_error(executor: PBSProJobExecutor, exit_code: int) -> None:
+    executor.process_cancel_command_output(exit_code, 'qdel: Unknown Job Id 9.host')
+
+
+def test_cancelling_somebody_elses_job(executor: PBSProJobExecutor) -> None:
+    with pytest.raises(SubmitException, match='Unauthorized Request'):
+        executor.process_cancel_command_output(159, 'qdel: Unauthorized Request  9.host')
+
+
+@pytest.mark.parametrize(('exit_code', 'transient'), [(38, True), (162, True), (170, False), (187, False)])
+def test_what_passes(executor: PBSProJobExecutor, exit_code: int, transient: bool) -> None:
+    assert executor.is_transient(CommandResult(('qsub',), exit_code, b'', b'')) is transient
