@@ -31,6 +31,7 @@ def report(rows: list[Row], json_path: Path | None) -> None:
     print(machine)
     for row in rows:
         verdict = 'met' if row.met else 'NOT MET'
-        print(f'{row.what}: {row.measured} against {row.against}; ratio {row.ratio:.2f}, limit {row.limit:.2f}: {verdict}')
+        ratio = f'ratio {row.ratio:.2f}, limit {row.limit:.2f}'
+        print(f'{row.what}: {row.measured} against {row.against}; {ratio}: {verdict}')
     if json_path is not None:
         json_path.write_text(json.dumps({'machine': machine, 'rows': [asdict(row) for row in rows]}, indent=1))

@@ -33,7 +33,8 @@ def import_time() -> Row:
             times[statement] = time.perf_counter() - started
         beyond.append(times['import psij_ext'] - times['pass'])
     median = statistics.median(beyond)
-    return Row('import psij_ext', f'{median * 1000:.1f} ms', f'{IMPORT_LIMIT * 1000:.0f} ms', median / IMPORT_LIMIT, 1.0)
+    return Row(
+        'import psij_ext', f'{median * 1000:.1f} ms', f'{IMPORT_LIMIT * 1000:.0f} ms', median / IMPORT_LIMIT, 1.0)
 
 
 def submission() -> Row:

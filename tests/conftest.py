@@ -45,7 +45,10 @@ def answer(*command: str) -> str:
 def start_slurm(config: pytest.Config) -> Scheduler:
     folder = tempfile.mkdtemp(prefix='psij-slurm-', dir='/tmp')  # the names of its sockets have little room
     script = str(ROOT / 'scripts' / 'slurm')
-    config.add_cleanup(lambda: subprocess.run([script, 'stop', folder], check=True, stderr=subprocess.DEVNULL))
+    # It stops Slurm when its input ends, so also when somebody kills this process.
+    keeper = subprocess.Popen(['/bin/sh', '-c', 'cat; exec "$0" stop "$1"', script, folder], stdin=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, start_new_session=True)
+    config.add_cleanup(keeper.communicate)
     started = subprocess.run([script, 'start', folder], capture_output=True, text=True)
     if started.returncode != 0:
         raise pytest.UsageError(f'--executors=slurm: {started.stderr.strip().splitlines()[-1]}')

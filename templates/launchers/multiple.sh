@@ -2,9 +2,10 @@
 # the exit code of the first copy, by number, that failed. Signals go on to the copies.
 count=$1
 shift
-children=() keepers=() pipes=() interrupted=
+children=() keepers=() pipes=() interrupted= ending=
 pass_on() {
     interrupted=1
+    case $1 in USR1 | USR2) ;; *) ending=$1 ;; esac
     [ ${#children[@]} -eq 0 ] || kill -s "$1" "${children[@]}" 2>/dev/null
 }
 for signal in HUP INT QUIT TERM USR1 USR2; do
@@ -19,6 +20,9 @@ for ((number = 0; number < count; number++)); do
             # The shell lets a command in the background ignore INT and QUIT; a copy shall get them like any other.
             trap - HUP INT QUIT TERM USR1 USR2
             printf '%s\n' "$BASHPID"
+            for pipe in "${pipes[@]}"; do
+                exec {pipe}<&-
+            done
             exec -- "$@" <&"$input" >&"$output" {input}<&- {output}>&-
         )
         printf '%s\n' "$?"
@@ -26,6 +30,8 @@ for ((number = 0; number < count; number++)); do
     keepers+=($!) pipes+=("$pipe")
     read -r child <&"$pipe"
     children+=("$child")
+    # A copy that was not there yet when the signal came shall not outlive the others.
+    [ -z "$ending" ] || kill -s "$ending" "$child" 2>/dev/null
 done
 for keeper in "${keepers[@]}"; do
     while interrupted=; do

@@ -24,7 +24,7 @@ psij_supervise() {
     trap psij_end_unstarted TERM
     # The pipe that brought the name stays open as 8, for whoever waits behind us. What bash says of killed children is not for 2.
     exec 8<>"/proc/$$/fd/0" 0</dev/null 5>&2 2>/dev/null
-    cd -- "$psij_folder"
+    cd -- "$psij_folder" || exit
     psij_wait_for_turn
     psij_take_cores
     psij_run_script
@@ -156,18 +156,14 @@ psij_end_session() {
     psij_send_kill
 }
 
-# Sends TERM to each process of the session, to the script first: it tells from it why the others end. Only the launched
-# command, the script's grandchild, has it from the script; a second one could end a program that is just tidying up.
+# Sends TERM to each process of the session: to the script first, which learns from it why the others end, and to the others in
+# the order in which they were started, since a shell that waits for a program must have it before that program ends.
 psij_send_term() {
     local psij_process
     psij_list_session
-    psij_read_state
-    [ -z "${psij_parents[psij_script]}" ] || kill -s TERM "$psij_script"
-    for psij_process in "${!psij_parents[@]}"; do
-        if [ "$psij_process" != "$psij_script" ] &&
-            { [ "$psij_state" != ACTIVE ] || [ "${psij_parents[psij_parents[psij_process]]}" != "$psij_script" ]; }; then
-            kill -s TERM "$psij_process"
-        fi
+    [ -z "${psij_members[psij_script]}" ] || kill -s TERM "$psij_script"
+    for psij_process in "${!psij_members[@]}"; do
+        [ "$psij_process" = "$psij_script" ] || kill -s TERM "$psij_process"
         kill -s CONT "$psij_process" # a stopped process heeds no TERM
     done
 }
@@ -176,7 +172,7 @@ psij_send_term() {
 psij_send_kill() {
     local psij_process
     psij_list_session
-    for psij_process in "${!psij_parents[@]}"; do
+    for psij_process in "${!psij_members[@]}"; do
         [ "$psij_process" = "$1" ] || kill -s KILL "$psij_process"
     done
 }
@@ -192,17 +188,17 @@ psij_await_end() {
     done
 }
 
-# Sets psij_parents to the parents, by process, of all that run in the session but in the supervisor's own group. Not all are in
-# the group of the script: timeout(1), for one, has its own. Fails if there are none.
+# Makes the processes that run in the session, but for the supervisor's own group, the indices of psij_members. Not all are in the
+# group of the script: timeout(1), for one, has its own. Fails if there are none.
 psij_list_session() {
     local psij_other
-    psij_parents=()
+    psij_members=()
     for psij_other in /proc/[1-9]*; do
         if psij_look_at "${psij_other#/proc/}" && [ "${psij_fields[3]}" = $$ ] && [ "${psij_fields[2]}" != $$ ]; then
-            psij_parents[${psij_other#/proc/}]=${psij_fields[1]}
+            psij_members[${psij_other#/proc/}]=1
         fi
     done
-    [ ${#psij_parents[@]} -gt 0 ]
+    [ ${#psij_members[@]} -gt 0 ]
 }
 
 # ---- telling ----------------------------------------------------------------------------------------------------
@@ -216,23 +212,13 @@ psij_end_unstarted() {
     exit
 }
 
-# Sets psij_state to the state that the script entered last.
-psij_read_state() {
-    local psij_entered
-    psij_state=
-    while read -r _ psij_entered _; do
-        psij_state=$psij_entered
-    done < "$psij_folder/progress"
-}
-
 # Prints the step that the script was in, as far as it said so.
 psij_phase() {
-    psij_read_state
-    case $psij_state in
-        '') echo pre_launch ;;
-        ACTIVE) echo launch ;;
-        *) echo "${psij_state,,}" ;;
-    esac
+    local psij_state psij_phase=pre_launch
+    while read -r _ psij_state _; do
+        psij_phase=${psij_state,,}
+    done < "$psij_folder/progress"
+    echo "${psij_phase/#active/launch}"
 }
 
 # psij_record CODE PHASE TERM: writes the exit record and tells it, as templates/common/epilogue.mustache does.

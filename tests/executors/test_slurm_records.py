@@ -166,6 +166,11 @@ def test_no_reason_is_no_message(reason: str) -> None:
     assert queued('RUNNING', reason=reason).status.message is None
 
 
+def test_the_reason_of_an_end_is_its_message() -> None:
+    assert queued('TIMEOUT', reason='TimeLimit').status.message == 'TimeLimit'
+    assert queued('CANCELLED').status.message is None
+
+
 def test_a_success_has_no_message() -> None:
     assert queued('COMPLETED', reason='JobHeldUser').status.message is None
 

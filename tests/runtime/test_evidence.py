@@ -275,6 +275,18 @@ def test_the_time_limit_counts_from_the_start_of_this_attempt() -> None:
     assert_ended(given, JobState.CANCELED, ExitReason.CANCELED, 143)
 
 
+@pytest.mark.parametrize(('ended_by', 'state', 'reason'), [
+    ('limit', JobState.FAILED, ExitReason.TIMEOUT), ('cancel', JobState.CANCELED, ExitReason.CANCELED)])
+@pytest.mark.parametrize('started', [0.0, 999.0])
+def test_who_sent_term_may_have_said_so(ended_by: str, state: JobState, reason: ExitReason, started: float) -> None:
+    told = dataclasses.replace(record(143, term=True), ended_by=ended_by)
+    given = evidence(exit_record=told, progress=[entered(time=started)], time_limit=60.0, waited_for_cause=5.0)
+    judgement = assert_ended(given, state, reason, 143)
+    assert judgement.status is not None
+    assert judgement.status.message == ('The wall time of 60 s was over.' if ended_by == 'limit' else None)
+    assert_ended(dataclasses.replace(given, time_limit=None), state, reason, 143)
+
+
 # our own cancel
 
 
@@ -418,6 +430,21 @@ def test_usage_signal_and_message_come_from_the_scheduler() -> None:
     judgement = judged(evidence(source))
     assert judgement.exit_info is not None
     assert (judgement.exit_info.signal, judgement.exit_info.message, judgement.exit_info.usage) == (9, 'because', usage)
+
+
+@pytest.mark.parametrize('cause', [
+    seen(JobState.FAILED, ExitReason.EXITED, code=3), seen(JobState.FAILED, ExitReason.OUT_OF_MEMORY)])
+def test_the_usage_that_the_scheduler_measured_is_better_than_the_scripts(cause: Observation) -> None:
+    given = evidence(exit_record=record(3), progress=[entered(time=990.0)], waited_for_cause=0.0, queue=cause)
+    own = judged(given).exit_info
+    assert own is not None
+    assert own.usage is not None
+    assert own.usage.wall_time is not None
+    assert own.usage.wall_time.total_seconds() == 10.0
+    usage = ResourceUsage(max_rss=5)
+    theirs = judged(dataclasses.replace(given, queue=dataclasses.replace(cause, usage=usage))).exit_info
+    assert theirs is not None
+    assert theirs.usage == usage
 
 
 # -- our own acknowledged cancel, and absence: CANCELED

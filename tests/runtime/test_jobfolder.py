@@ -364,6 +364,12 @@ def test_a_line_that_cannot_be_read_harms_itself_alone(folder: JobFolder, bad: s
     assert folder.read_progress() == [ProgressEntry(1, JobState.STAGE_IN, 1.0), ProgressEntry(1, JobState.ACTIVE, 2.0)]
 
 
+def test_no_more_is_read_than_a_script_writes(folder: JobFolder) -> None:
+    line = '1 ACTIVE 2\n'
+    (folder.path / 'progress').write_text(line * 1_000_000)
+    assert len(folder.read_progress()) <= 64 * 1024 // len(line) + 1
+
+
 MUTATED = st.binary(max_size=300) | st.builds(
     lambda good, cut, noise: good[:cut] + noise + good[cut + len(noise):],
     st.sampled_from([(GOOD + '0m0.010s 0m0.020s\n1m2.500s 61m0.250s\n').encode(), b'1 STAGE_IN 10.5\n1 ACTIVE 11\n']),

@@ -84,7 +84,7 @@ class Scene:
 
     def follow(self, native_id: str, spec: JobSpec | None = None, has_folder: bool = True, job: Job | None = None,
                folder: JobFolder | None = None) -> Job:
-        job = job or Job(spec or JobSpec('/bin/date'))
+        job = Job(spec or JobSpec('/bin/date')) if job is None else job
         if has_folder and folder is None:
             folder = JobFolder.create(self.work, job.id)
         job._set_native_id(native_id)
@@ -418,6 +418,62 @@ def test_a_job_that_was_not_launched_explains_itself_by_what_the_script_wrote(sc
     scene.pass_time(10)
     assert 'staging in failed' in (job.status.message or '')
     assert 'earlier' not in (job.status.message or '')
+
+
+def test_a_success_needs_no_explanation(scene: Scene) -> None:
+    job = scene.follow('1')
+    (scene.work / job.id / 'stderr').write_text('a warning\n')
+    scene.end(job)
+    scene.poll()
+    assert (job.status.state, job.status.message) == (COMPLETED, None)
+
+
+def test_standard_error_is_read_where_the_user_sent_it(scene: Scene, tmp_path: Path) -> None:
+    (tmp_path / 'err').write_text('oops\n')
+    job = scene.follow('1')
+    scene.followed(job).stderr_path = tmp_path / 'err'
+    scene.end(job, code=3)
+    scene.pass_time(10)
+    assert job.status.message == f'oops\n(from {tmp_path}/err)'
+
+
+def test_the_time_limit_is_the_specs(scene: Scene) -> None:
+    spec = JobSpec('/bin/date', attributes=JobAttributes(duration=timedelta(minutes=1)))
+    timed, unlimited = scene.follow('1', spec), scene.follow('2')
+    for job in (timed, unlimited):
+        scene.enter(job, 'ACTIVE')
+    scene.source.rows = {'1': row(ACTIVE), '2': row(ACTIVE)}
+    scene.pass_time(61)
+    for job in (timed, unlimited):
+        scene.end(job, code=143, term=True)
+    scene.source.rows = {}
+    scene.pass_time(10)
+    assert timed.exit_info is not None
+    assert timed.exit_info.reason is ExitReason.TIMEOUT
+    assert unlimited.status.state is CANCELED
+
+
+def test_a_job_without_a_description_is_followed_too(scene: Scene) -> None:
+    job = scene.follow('1', job=Job(), has_folder=False)
+    scene.source.rows['1'] = row(ACTIVE)
+    scene.pass_time(31)
+    assert job.status.state is ACTIVE
+    scene.source.rows['1'] = row(FAILED, ExitReason.EXITED, code=3)
+    scene.pass_time(31)
+    assert (job.status.state, job.status.exit_code) == (FAILED, 3)
+
+
+@pytest.mark.parametrize('answer', [row(FAILED, ExitReason.OUT_OF_MEMORY), None])
+def test_an_end_and_an_absence_do_not_go_out_of_date(scene: Scene, answer: Observation | None) -> None:
+    job = scene.follow('1')
+    if answer is not None:
+        scene.source.rows['1'] = answer
+    scene.pass_time(1.5)
+    scene.end(job, code=137)
+    scene.pass_time(0.5)
+    assert scene.source.asked == [scene.clock.now]
+    assert job.exit_info is not None
+    assert job.exit_info.reason is (ExitReason.SIGNALED if answer is None else ExitReason.OUT_OF_MEMORY)
 
 
 def test_an_unreadable_record_harms_that_job_alone(scene: Scene) -> None:

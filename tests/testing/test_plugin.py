@@ -58,6 +58,16 @@ def test_a_scheduler_that_does_not_answer_is_one_clear_error(run, monkeypatch):
     assert 'squeue' in errors[0]
 
 
+def test_an_unknown_executor_is_one_clear_error(run, pytester):
+    pytester.makepyfile(test_another_file=TEST)
+    result = run('--executors=slurm,sulrm')
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    errors = [line for line in result.outlines + result.errlines if 'ERROR' in line]
+    assert len(errors) == 1
+    assert "no executor 'sulrm'" in errors[0]
+    assert 'slurm' in errors[0]
+
+
 def test_nothing_is_started_to_collect(run, pytester):
     pytester.makeconftest('def pytest_psij_ext_scheduler(executor_name, config): raise RuntimeError("started")')
     assert run('--executors=slurm', '--collect-only').ret == pytest.ExitCode.OK
@@ -95,7 +105,8 @@ def test_options_reach_every_job(pytester):
             assert attributes.account == 'physics'
             assert attributes.custom_attributes == {'slurm.a': None, 'slurm.b': '2'}
             assert attributes.duration == timedelta(hours=1)
-            assert str(execparams.folder).startswith(str(request.config.rootpath / 'shared' / 'psij-ext-tests-'))
+            shared = request.config.invocation_params.dir / 'shared'
+            assert str(execparams.folder).startswith(f'{shared}/psij-ext-tests-')
     ''')
     pytester.makeconftest('''
         from psij_ext.testing import plugin

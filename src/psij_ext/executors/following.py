@@ -243,7 +243,7 @@ class FollowingExecutor(JobExecutor):
         return folder
 
     def _prepare_next(self) -> None:
-        """Make the folder of a next job on another thread: to be called just before a submission waits for its command."""
+        """Make the folder of a next job on another thread, while this one waits for the submit command."""
         self._callbacks.call(functools.partial(self._spares.add, self.work_directory))
 
     def _write_record(self, folder: JobFolder, spec: JobSpec, nonce: str) -> None:

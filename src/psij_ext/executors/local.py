@@ -29,7 +29,7 @@ from psij_ext.runtime.children import Reaper, spawn
 from psij_ext.runtime.evidence import Patience
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.monitor import StatusSource
-from psij_ext.runtime.process_table import ProcessTable, left_alone, parse_native_id
+from psij_ext.runtime.process_table import ProcessTable, is_supervised, parse_native_id, running_scripts
 from psij_ext.runtime.schedule import Rhythm
 from psij_ext.runtime.script import full_script, known_resources, render, script_context
 from psij_ext.runtime.slots import Slots
@@ -42,6 +42,7 @@ _TRANSIENT = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 # How long a supervisor may take from its start to its handler for TERM, on a machine that is busy.
 _SECONDS_TO_START = 10.0
 _SECONDS_BETWEEN_LOOKS = 0.002
+_LOOKS_AT_A_SESSION = 100
 
 
 class LocalExecutorConfig(JobExecutorConfig):
@@ -88,7 +89,8 @@ class LocalJobExecutor(FollowingExecutor):
 
     What the fields of a job mean here:
 
-    * `node_count` above 1, GPUs, and more cores than there are, are refused;
+    * `node_count` above 1 and GPUs are refused;
+    * a job that asks for more cores than there are has all of them, and shares them among its processes;
     * `exclusive_node_use` takes all cores, so that no other job runs beside it;
     * `memory` is refused where the machine has less, and is not a limit;
     * `queue_name`, `account` and `reservation_id` name things that only schedulers have; they change nothing;
@@ -166,17 +168,12 @@ class LocalJobExecutor(FollowingExecutor):
     def _check(self, job: Job, spec: JobSpec) -> None:
         """Refuse what would not mean here what it says."""
         resources = known_resources(spec.resources)
-        cores = self._cores(spec)
         memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
         if resources.computed_node_count > 1:
             raise InvalidJobException(
                 f'ResourceSpecV1.node_count: {resources.computed_node_count} nodes; the local executor has one.')
         if resources.gpu_cores_per_process:
             raise InvalidJobException('ResourceSpecV1.gpu_cores_per_process: the local executor hands out no GPUs.')
-        if cores > self.max_processes:
-            raise InvalidJobException(
-                f'JobSpec.resources: the job wants {cores} cores; the local executor has {self.max_processes} '
-                '(LocalExecutorConfig.max_processes).')
         if resources.memory is not None and resources.memory > memory:
             raise InvalidJobException(f'ResourceSpecV1.memory: {resources.memory} bytes; this machine has {memory}.')
         if spec.directory is None or not spec.directory.is_dir():
@@ -188,7 +185,7 @@ class LocalJobExecutor(FollowingExecutor):
     def _cores(self, spec: JobSpec) -> int:
         resources = known_resources(spec.resources)
         asked = resources.computed_process_count * (resources.cpu_cores_per_process or 1)
-        return max(asked, self.max_processes) if resources.exclusive_node_use else asked
+        return self.max_processes if resources.exclusive_node_use else min(asked, self.max_processes)
 
     def _start(self, job: Job, folder: JobFolder, nonce: str) -> str:
         script, command = self.render(job, folder, nonce, self._mailbox)
@@ -202,7 +199,7 @@ class LocalJobExecutor(FollowingExecutor):
                 script_path=folder.script_path) from error
 
     def _supervise(self, command: Sequence[str], folder: JobFolder, spec: JobSpec) -> str:
-        """Start a supervisor, and tell it its place. One that learns of no place, because we fail or die, ends."""
+        """Start a supervisor, and tell it its place. One that learns of none, because we died, runs nothing."""
         environment = dict(os.environ) if spec.inherit_environment else _own_environment()
         place_read, place_written = os.pipe()
         try:
@@ -214,7 +211,8 @@ class LocalJobExecutor(FollowingExecutor):
                     raise ProcessLookupError(errno.ESRCH, 'its supervisor ended at once', command[2])
                 place = self._slots.take_place(pid, start_time, self._cores(spec))
                 os.write(place_written, f'{place}\n'.encode())
-            except OSError:
+            except BaseException:  # an interrupt, for one; nobody would know of the job
+                _kill_session(pid)
                 self._reaper.expect_end(pid)
                 raise
         finally:
@@ -226,16 +224,17 @@ class LocalJobExecutor(FollowingExecutor):
         parsed = parse_native_id(native_id)
         if parsed is None:
             return
-        pid, start_time = parsed
+        pid = parsed[0]
         deadline = time.monotonic() + _SECONDS_TO_START
-        while processes.start_time(pid) == start_time:
+        while is_supervised(native_id):
             # Before it has its handler, TERM would end it without a record.
             if processes.withstands(pid, signal.SIGTERM) or time.monotonic() > deadline:
                 _terminate(pid)
                 return
             time.sleep(_SECONDS_BETWEEN_LOOKS)
-        for member in left_alone(native_id):
-            _terminate(member)
+        if native_id in running_scripts():
+            for member in processes.in_session(pid):
+                _terminate(member)
 
     # -- following
 
@@ -263,6 +262,18 @@ class LocalJobExecutor(FollowingExecutor):
 def _own_environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name in _OWN_VARIABLES or name.startswith('LC_')}
     return {'PATH': _OWN_PATH, **kept}
+
+
+def _kill_session(leader: int) -> None:
+    members = [leader]  # first, so that it starts nothing more
+    for _ in range(_LOOKS_AT_A_SESSION):  # a process may start another while it is looked for
+        for pid in members:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        members = processes.in_session(leader)
+        if not members:
+            return
 
 
 def _terminate(pid: int) -> None:

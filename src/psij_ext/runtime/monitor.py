@@ -65,8 +65,8 @@ class StatusMonitor:
         self._patience = patience
         self._name = name
         self._clock = clock
-        # Over the tables below; never held during I/O or a callback. Reentrant, because the garbage collector may close us
-        # while this very thread holds it.
+        # Over the tables below; never held during I/O or a callback. Reentrant, because the garbage collector may close
+        # us while this very thread holds it.
         self._lock = threading.RLock()
         self._round = threading.Lock()  # one round at a time
         self._woken = threading.Event()

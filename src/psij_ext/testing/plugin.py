@@ -18,6 +18,7 @@ from psij_ext.testing.schedulers import Choice, Scheduler, read_choices, why_sil
 _MPIRUN_VARIABLES = ('OMPI_ALLOW_RUN_AS_ROOT', 'OMPI_ALLOW_RUN_AS_ROOT_CONFIRM', 'OMPI_MCA_rmaps_base_oversubscribe')
 
 _choices = pytest.StashKey[list[Choice]]()
+_mistake = pytest.StashKey[pytest.UsageError]()
 _schedulers = pytest.StashKey[dict[str, Scheduler]]()
 
 
@@ -32,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add = group.addoption
     add('--executors', metavar='NAMES',
         help='the executors to test, with commas between them, such as local,slurm or slurm:srun with a launcher; '
-             'auto: all that answer on this machine (default: %(default)s)')
+             'auto: all that answer on this machine (default: auto)')
     add('--queue-name', metavar='NAME', help='the queue or partition for all test jobs')
     add('--account', metavar='NAME', help='the account that pays for the test jobs')
     add('--custom-attributes', metavar='JSON', type=_json_object,
@@ -73,7 +74,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     config = metafunc.config
     if _choices not in config.stash:
-        config.stash[_choices] = read_choices(config.option.executors or 'auto')
+        try:
+            config.stash[_choices] = read_choices(config.option.executors or 'auto')
+        except pytest.UsageError as error:
+            # Raised later, because it would be reported for each file here.
+            config.stash[_choices] = []
+            config.stash[_mistake] = error
     mark = metafunc.definition.get_closest_marker('conformance')
     chosen = _select(config.stash[_choices], **(mark.kwargs if mark else {}))
     metafunc.parametrize('execparams', chosen, ids=str, indirect=True)
@@ -91,6 +97,8 @@ def _select(choices: list[Choice], not_on: tuple[str, ...] = (), launchers: tupl
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Find the schedulers that the collected tests need, all before the first test."""
     config = session.config
+    if _mistake in config.stash:
+        raise config.stash[_mistake]
     config.stash[_schedulers] = {}
     if config.option.collectonly:
         return
@@ -99,7 +107,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         with scheduler.reached():
             missing = why_silent(name)
         if missing is not None:
-            raise pytest.UsageError(f'--executors: {name} was asked for and does not answer: {missing}')
+            words = ' '.join(missing.split())
+            raise pytest.UsageError(f'--executors: {name} was asked for and does not answer: {words}')
         config.stash[_schedulers][name] = scheduler
 
 
