@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import tempfile
@@ -28,8 +29,9 @@ def pytest_psij_ext_scheduler(executor_name: str, config: pytest.Config) -> Sche
     if executor_name == 'slurm':
         partitions = answer('sinfo', '--noheader', '--format=%R')
         return Scheduler(queue_name=partitions.split()[0]) if partitions else start_slurm(config)
-    if executor_name == 'pbspro' and 'pbs_version' not in answer('qstat', '-B', '-f'):
-        return simulate_pbs(config)
+    if executor_name == 'pbspro':
+        queue = re.search(r'default_queue = (\S+)', answer('qstat', '-B', '-f'))
+        return Scheduler(queue_name=queue[1]) if queue else simulate_pbs(config)
     return None
 
 

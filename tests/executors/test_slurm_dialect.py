@@ -279,6 +279,15 @@ def test_without_accounting_it_is_not_asked(executor: SlurmJobExecutor) -> None:
     assert executor.get_accounting_command(['1'], 0.0) is None
 
 
+def test_accounting_is_read(executor: SlurmJobExecutor) -> None:
+    seen = executor.parse_accounting(CommandResult(('sacct',), 0, (DATA / 'sacct-cases.txt').read_bytes()))
+    assert (seen['5'].status.state, seen['5'].status.exit_code) == (JobState.FAILED, 3)
+
+
+def test_the_site_is_asked_for_its_configuration(executor: SlurmJobExecutor) -> None:
+    assert executor.get_site_command() == ['scontrol', 'show', 'config']
+
+
 @pytest.mark.parametrize('exit_code', [1, 2, 140, 255, -9])
 def test_a_query_that_failed_says_nothing(executor: SlurmJobExecutor, exit_code: int) -> None:
     failed = CommandResult(('squeue', '-x'), exit_code, b'12|COMPLETED|0|0|N/A|c|None|\n', b'Socket timed out')

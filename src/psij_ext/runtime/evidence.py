@@ -48,6 +48,7 @@ class Evidence:
         word.
     :param last_seen: what the queue said of the job when it last knew it.
     :param cancel_acknowledged: whether the scheduler took a cancel of ours.
+    :param leaves_record: whether the script is ours, which writes an exit record before it ends by itself.
     :param time_limit: the wall time that was asked for, in seconds.
     :param stages_in: whether the script stages in before it launches.
     :param waited_for_cause: seconds since a record of an end was found whose cause is asked for; None where
@@ -65,6 +66,7 @@ class Evidence:
     has_accounting: bool = False
     last_seen: Observation | None = None
     cancel_acknowledged: bool = False
+    leaves_record: bool = False
     time_limit: float | None = None
     stages_in: bool = False
     waited_for_cause: float | None = None
@@ -103,7 +105,7 @@ def judge(evidence: Evidence, patience: Patience) -> Judgement:
         return _judge_alive(evidence.queue, evidence)
     for source in (evidence.queue, _current_accounting(evidence)):
         if source is not None and source.status.final:
-            return _ended_by_scheduler(source)
+            return _ended_without_record(source, evidence)
     if evidence.queue_presence is Presence.ABSENT and (
             not evidence.has_accounting or evidence.accounting_presence is Presence.ABSENT):
         return _judge_absent(evidence, patience)
@@ -230,8 +232,20 @@ def _limit_reached(record: ExitRecord, evidence: Evidence) -> bool:
             and record.ended - started >= evidence.time_limit - _LIMIT_TOLERANCE)
 
 
+def _ended_without_record(source: Observation, evidence: Evidence) -> Judgement:
+    """A script of ours that leaves no record was killed; by our cancel, unless the scheduler knows better.
+
+    OpenPBS was seen to call jobs that were deleted while they began failed, or even finished with exit status 0.
+    """
+    canceled = evidence.cancel_acknowledged and evidence.leaves_record
+    if not canceled or source.reason not in (None, *_BY_ITSELF):
+        return _ended_by_scheduler(source)
+    status = JobStatus(JobState.CANCELED, time=source.status.time, metadata=source.status.metadata)
+    return Judgement(status, ExitInfo(ExitReason.CANCELED, signal=source.signal, usage=source.usage))
+
+
 def _ended_by_scheduler(source: Observation) -> Judgement:
-    reason = source.reason or _REASONS[source.status.state]
+    reason = source.reason or (_REASONS[source.status.state] if source.signal is None else ExitReason.SIGNALED)
     info = ExitInfo(reason, exit_code=source.status.exit_code, signal=source.signal,
                     message=source.status.message, usage=source.usage)
     return Judgement(source.status, info)

@@ -79,12 +79,12 @@ class Followed:
             not has_accounting or accounting_presence is Presence.ABSENT)
         if not nowhere:
             self.absent_since = None
-        else:
-            if self.absent_since is None:
-                self.absent_since = queue.asked_at
-            # Another process may have cancelled it. That counts only for a job that is gone, and is read only then.
-            if self.folder is not None and not self.cancel_acknowledged:
-                self.cancel_acknowledged = self.folder.cancel_noted
+        elif self.absent_since is None:
+            self.absent_since = queue.asked_at
+        # Another process may have cancelled it. That counts only for a job that is over, and is read only then.
+        over = nowhere or (in_queue is not None and in_queue.status.final)
+        if over and self.folder is not None and not self.cancel_acknowledged:
+            self.cancel_acknowledged = self.folder.cancel_noted
         current_record = self.exit_record
         if current_record is not None and current_record.attempt <= self.past_attempts:
             current_record = None
@@ -96,6 +96,7 @@ class Followed:
             queue=in_queue, queue_presence=queue_presence,
             accounting=in_accounting, accounting_presence=accounting_presence, has_accounting=has_accounting,
             last_seen=self.last_seen, cancel_acknowledged=self.cancel_acknowledged,
+            leaves_record=self.folder is not None,
             time_limit=None if duration is None else duration.total_seconds(),
             stages_in=bool(spec is not None and spec.stage_in),
             waited_for_cause=None if self.record_found_at is None else now - self.record_found_at,

@@ -159,7 +159,7 @@ def launch_command(job: Job, launcher: Launcher) -> list[str]:
 def export_lines(environment: Mapping[str, str]) -> str:
     """Write an environment as lines that a script reads, without what belongs to one host or shell."""
     return ''.join(f'export {name}={quote(value)}\n' for name, value in sorted(environment.items())
-                   if _VARIABLE.fullmatch(name) and name not in _OF_THE_HOST)
+                   if _VARIABLE.fullmatch(name) and name not in _OF_THE_HOST and not name.startswith('psij_'))
 
 
 def resource_context(spec: JobSpec) -> dict[str, object]:

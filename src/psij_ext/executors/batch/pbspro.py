@@ -22,6 +22,8 @@ _JOB_ID = re.compile(r'^(\d+(?:\[\d*\])?(?:\.[\w.-]+)?)\s*$', re.MULTILINE)
 _NOT_IN_A_NAME = re.compile(r'[^A-Za-z0-9._+-]')
 _LONGEST_NAME = 230
 _JOB_UNKNOWN, _JOB_FINISHED = 153, 35
+# What qdel says of a job that is ending already.
+_WRONG_STATE = 168
 _USER_LIMIT, _NO_SERVER = 38, 162
 _DELIMITER = '\x1e'
 # Together the arguments of a command may take some 2 MB (execve(2)); more ids than these are asked for as "all jobs".
@@ -129,11 +131,11 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         return ['qdel', native_id]
 
     def process_cancel_command_output(self, exit_code: int, out: str) -> None:
-        """Check what qdel printed; that a job is over or forgotten is no error.
+        """Check what qdel printed; that a job is ending, over or forgotten is no error.
 
         :raises SubmitException: if the job was not cancelled.
         """
-        if not _is_answer(exit_code):
+        if not _is_answer(exit_code) and exit_code != _WRONG_STATE:
             raise SubmitException(
                 f'qdel failed with exit code {exit_code}: {out.strip()}', exit_code=exit_code, stderr=out)
 

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from scenes import ACTIVE, CANCELED, COMPLETED, FAILED, QUEUED, STAGE_OUT, TIMED_OUT, Scene, row
+
+from psij_ext.core.exit_info import ExitReason
+from psij_ext.core.spec import JobSpec
+from psij_ext.core.staging import StageIn
+from psij_ext.core.state import JobState
+from psij_ext.runtime.jobfolder import JobFolder
+
+# -- absence
+
+
+def test_a_lost_job_needs_time(scene: Scene) -> None:
+    job = scene.follow('1')
+    scene.pass_time(120)
+    assert job.status.state is QUEUED
+    scene.pass_time(60)
+    assert job.status.state is FAILED
+    assert job.exit_info is not None
+    assert job.exit_info.reason is ExitReason.LOST
+
+
+def test_a_job_that_is_seen_again_was_not_lost(scene: Scene) -> None:
+    job = scene.follow('1')
+    for _ in range(10):
+        scene.pass_time(100)
+        scene.source.rows['1'] = row(QUEUED)
+        scene.pass_time(31)
+        del scene.source.rows['1']
+    assert job.status.state is QUEUED
+
+
+def test_absence_counts_in_answers_without_a_gap(scene: Scene) -> None:
+    job = scene.follow('1')
+    for _ in range(20):
+        scene.source.failure = None
+        while not scene.source.asked or scene.monitor.trouble is not None:
+            scene.pass_time(1)
+        scene.pass_time(65)
+        scene.source.failure = TIMED_OUT
+        scene.pass_time(100)
+        scene.hint(job)
+        scene.pass_time(1)
+    assert job.status.state is QUEUED
+
+
+def test_old_answers_do_not_make_a_job_lost(scene: Scene) -> None:
+    job = scene.follow('1')
+    scene.pass_time(40)
+    scene.source.failure = TIMED_OUT
+    for _ in range(60):
+        scene.hint(job)
+        scene.pass_time(10)
+    assert job.status.state is QUEUED
+
+
+def test_absence_counts_while_accounting_answers_too(accounted: Scene) -> None:
+    job = accounted.follow('1')
+    accounted.source.accounting_failure = TIMED_OUT
+    accounted.pass_time(600)
+    accounted.source.accounting_failure = None
+    accounted.pass_time(100)
+    assert job.status.state is QUEUED
+    accounted.pass_time(100)
+    assert job.status.state is FAILED
+
+
+def test_a_job_that_is_not_in_accounting_yet_may_still_come(accounted: Scene) -> None:
+    job = accounted.follow('1')
+    accounted.pass_time(60)
+    accounted.source.accounts['1'] = row(CANCELED, ExitReason.CANCELED)
+    accounted.pass_time(31)
+    assert job.status.state is CANCELED
+
+
+def test_a_preempted_job_is_over_when_it_is_gone(scene: Scene) -> None:
+    job = scene.follow('1')
+    scene.source.rows['1'] = row(ACTIVE)
+    scene.pass_time(31)
+    scene.source.rows['1'] = row(JobState.NEW, ExitReason.PREEMPTED, native='PREEMPTED')
+    scene.pass_time(31)
+    assert job.status.state is ACTIVE
+    assert job.status.metadata == {'native_state': 'PREEMPTED'}
+    del scene.source.rows['1']
+    scene.pass_time(31)
+    assert job.exit_info is not None
+    assert (job.status.state, job.exit_info.reason) == (FAILED, ExitReason.PREEMPTED)
+
+
+def test_a_cancelled_job_is_over_when_it_is_gone(scene: Scene) -> None:
+    job = scene.follow('1')
+    scene.source.rows['1'] = row(ACTIVE)
+    scene.pass_time(120)
+    scene.followed(job).cancel_acknowledged = True
+    scene.monitor.ask_soon()
+    scene.pass_time(1)
+    assert job.status.state is ACTIVE
+    del scene.source.rows['1']
+    scene.pass_time(2)
+    assert job.status.state is CANCELED
+
+
+def test_an_unknown_state_leaves_a_job_as_it_was_and_is_kept(scene: Scene) -> None:
+    job = scene.follow('1')
+    scene.source.rows['1'] = row(ACTIVE)
+    scene.pass_time(31)
+    scene.source.rows['1'] = row(JobState.NEW, native='HIBERNATING')
+    scene.pass_time(31)
+    assert job.status.state is ACTIVE
+    assert job.status.metadata == {'native_state': 'HIBERNATING'}
+
+
+def test_a_job_that_stages_in_is_active_when_its_script_says_so(scene: Scene) -> None:
+    job = scene.follow('1', JobSpec('/bin/date', stage_in={StageIn('/a', 'b')}))
+    scene.source.rows['1'] = row(ACTIVE)
+    scene.pass_time(31)
+    assert job.status.state is QUEUED
+    scene.enter(job, 'STAGE_IN')
+    scene.pass_time(31)
+    scene.enter(job, 'ACTIVE')
+    scene.pass_time(31)
+    assert scene.seen[job.id] == [QUEUED, JobState.STAGE_IN, ACTIVE]
+
+
+# -- jobs that were attached under another id than their folder's
+
+
+def test_hints_reach_all_that_follow_one_folder(scene: Scene) -> None:
+    first = scene.follow('1')
+    folder = JobFolder(scene.work / first.id)
+    second = scene.follow('1', folder=folder)
+    third = scene.follow('1', folder=folder)
+    scene.poll()
+    scene.enter(first, 'ACTIVE')
+    scene.poll()
+    assert [job.status.state for job in (first, second, third)] == [ACTIVE] * 3
+    scene.end(first)
+    scene.poll()
+    assert [job.status.state for job in (first, second, third)] == [COMPLETED] * 3
+    assert scene.source.asked == []
+
+
+def test_the_end_of_one_follower_does_not_cut_off_the_others(scene: Scene) -> None:
+    first = scene.follow('1')
+    folder = JobFolder(scene.work / first.id)
+    second, third = scene.follow('2', folder=folder), scene.follow('3', folder=folder)
+    scene.source.rows = {'1': row(ACTIVE), '2': row(CANCELED, ExitReason.CANCELED), '3': row(ACTIVE)}
+    scene.pass_time(3)
+    assert (second.status.state, third.status.state) == (CANCELED, ACTIVE)
+    scene.enter(first, 'STAGE_OUT')
+    scene.poll()
+    assert (first.status.state, third.status.state) == (STAGE_OUT, STAGE_OUT)
