@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import functools
 import logging
-import os
 import threading
 import time
 import weakref
@@ -29,13 +28,13 @@ from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.jobfolder import JobFolder, check_private, new_nonce
 from psij_ext.runtime.look import Look, SilentSource, look, record_silently
 from psij_ext.runtime.monitor import StatusMonitor, StatusSource
+from psij_ext.runtime.places import default_work_directory
 from psij_ext.runtime.schedule import Rhythm
 from psij_ext.runtime.script import absolute_spec
 from psij_ext.runtime.spares import SpareFolders
 
 logger = logging.getLogger(__name__)
 
-WORK_DIRECTORY_VARIABLE = 'PSIJ_EXT_WORK_DIRECTORY'
 
 
 class FollowingExecutor(JobExecutor):
@@ -333,22 +332,6 @@ class FollowingExecutor(JobExecutor):
     def _notify(self, job: Job, status: JobStatus) -> None:
         if job._callback is not None or self._callback is not None:
             self._callbacks.call(functools.partial(super()._notify, job, status))
-
-
-def user_state_folder() -> Path:
-    """Return where we keep what lasts and is not for people to read: in the state folder of the XDG specification."""
-    state = Path(os.environ.get('XDG_STATE_HOME') or '')
-    if not state.is_absolute():
-        state = Path.home() / '.local' / 'state'
-    return state / 'psij-ext'
-
-
-def default_work_directory() -> Path:
-    """Return where job folders lie if nothing else was asked for: in the user's state folder."""
-    chosen = os.environ.get(WORK_DIRECTORY_VARIABLE)
-    if chosen:
-        return Path(chosen).absolute()
-    return user_state_folder() / 'jobs'
 
 
 def read_spec(folder: JobFolder) -> JobSpec | None:

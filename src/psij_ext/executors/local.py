@@ -22,13 +22,14 @@ from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import CommandError, InvalidJobException, SubmitException
 from psij_ext.executors.configuration import Seconds, own_config
 from psij_ext.executors.custom_attributes import meant_for
-from psij_ext.executors.following import FollowingExecutor, user_state_folder
+from psij_ext.executors.following import FollowingExecutor
 from psij_ext.installation import data_folder
 from psij_ext.runtime import processes
 from psij_ext.runtime.children import Reaper, spawn
 from psij_ext.runtime.evidence import Patience
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.monitor import StatusSource
+from psij_ext.runtime.places import user_state_folder
 from psij_ext.runtime.process_table import ProcessTable, is_supervised, parse_native_id, running_scripts
 from psij_ext.runtime.schedule import Rhythm
 from psij_ext.runtime.script import full_script, known_resources, render, script_context

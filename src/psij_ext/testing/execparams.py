@@ -162,18 +162,18 @@ class ExecParams:
         self.expect(job, JobState.COMPLETED)
         return self.output(job)
 
-    def hold(self, job: Job) -> tuple[Job, JobExecutor]:
-        """Submit a job so that it stays in the queue, and return it and its executor."""
+    def hold(self, job: Job) -> Job:
+        """Submit a job so that it stays in the queue, and return it."""
         attributes = _HOLDS.get(self.executor_name)
         if attributes is not None and job.spec is not None:
             for name, value in attributes.items():
                 job.spec.attributes.set_custom_attribute(name, value)
-            return self.submit(job), self.shared_executor
+            return self.submit(job)
         if self.executor_name != 'local':
             pytest.skip(f'how {self.executor_name} holds a job in the queue is not known here')
         executor = self.executor(max_processes=1)
         self.reach(self.submit(self.job('/bin/sleep', ['1000']), executor), JobState.ACTIVE)
-        return self.submit(job, executor), executor
+        return self.submit(job, executor)
 
     # -- waiting and looking
 

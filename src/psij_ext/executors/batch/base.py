@@ -12,15 +12,13 @@ import os
 import re
 import shlex
 import weakref
-from abc import abstractmethod
 from io import StringIO
 from pathlib import Path
-from typing import IO, ClassVar, Dict, List, Mapping, Sequence
+from typing import Dict, List, Mapping, Sequence
 
 from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation, Site
-from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import (
     CommandError,
     CommandTimeout,
@@ -30,6 +28,7 @@ from psij_ext.exceptions import (
     SubmitUncertain,
 )
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
+from psij_ext.executors.batch.dialect import SchedulerDialect
 from psij_ext.executors.configuration import own_config
 from psij_ext.executors.custom_attributes import meant_for
 from psij_ext.executors.following import FollowingExecutor
@@ -45,7 +44,7 @@ from psij_ext.runtime.evidence import Patience
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.monitor import StatusSource
 from psij_ext.runtime.schedule import Rhythm
-from psij_ext.runtime.script import export_lines, full_script, render, script_context
+from psij_ext.runtime.script import export_lines, script_context
 
 logger = logging.getLogger(__name__)
 
@@ -53,137 +52,17 @@ logger = logging.getLogger(__name__)
 _PLAIN = re.compile(r'[A-Za-z0-9_@%+=:,./-]*')
 
 
-class BatchSchedulerExecutor(FollowingExecutor):
+class BatchSchedulerExecutor(SchedulerDialect, FollowingExecutor):
     """Submits, follows and cancels jobs through the commands of a batch scheduler.
 
-    Class attributes that a dialect sets:
-
-    * `template`: the mustache file with its directives, unless it overrides `generate_submit_script`;
-    * `config_class`: its class of configurations;
-    * `custom_attribute_prefixes`: which of `JobAttributes.custom_attributes` are meant for it;
-    * `label_options`: options for values that people choose, such as a job's name, by their key in the
-      template; a value that no directive can hold for certain goes on the command line through them, and the
-      template sees None;
-    * `native_variables`, `kept_variables`: beginnings of the names of environment variables that change what
-      the scheduler's commands do, and the names that are left all the same because they say where the
-      scheduler is;
-    * `command_variables`: variables that its queries need;
-    * `environment_defaults`: variables of the user's that fill in a key of the template where the spec is
-      silent;
-    * `carries_environment`: whether the job's script brings along the umask and the environment that it
-      inherits, because the scheduler does not.
+    A subclass fills in the scheduler's dialect: see `SchedulerDialect` for its methods and attributes.
     """
-
-    template: ClassVar[Path | None] = None
-    config_class: ClassVar[type[BatchSchedulerExecutorConfig]] = BatchSchedulerExecutorConfig
-    custom_attribute_prefixes: ClassVar[tuple[str, ...]] = ()
-    label_options: ClassVar[Mapping[str, str]] = {}
-    native_variables: ClassVar[tuple[str, ...]] = ()
-    kept_variables: ClassVar[tuple[str, ...]] = ()
-    command_variables: ClassVar[Mapping[str, str]] = {}
-    environment_defaults: ClassVar[Mapping[str, str]] = {}
-    carries_environment: ClassVar[bool] = False
 
     def __init__(self, url: str | None = None, config: JobExecutorConfig | None = None) -> None:
         super().__init__(url=url, config=own_config(self.config_class, config))
         self.runner: CommandRunner = SubprocessRunner()
         self._site: Site | None = None
         self.user = processes.user_name()
-
-    # -- PSI/J's plugin interface: commands and their output, no I/O
-
-    @abstractmethod
-    def get_submit_command(self, job: Job, submit_file_path: Path) -> List[str]:
-        """Return the command that submits a script."""
-
-    @abstractmethod
-    def job_id_from_submit_output(self, out: str) -> str:
-        """Read the native id out of what the submit command printed.
-
-        :raises ParseError: if there is none.
-        """
-
-    @abstractmethod
-    def get_status_command(self, native_ids: Sequence[str]) -> List[str]:
-        """Return the command that asks the queue for many jobs at once."""
-
-    @abstractmethod
-    def parse_status_output(self, exit_code: int, out: str) -> dict[str, JobStatus]:
-        """Read what the status command printed; jobs that it does not know are left out.
-
-        :raises ParseError: if it is no answer.
-        """
-
-    @abstractmethod
-    def get_cancel_command(self, native_id: str) -> List[str]:
-        """Return the command that ends a job."""
-
-    @abstractmethod
-    def process_cancel_command_output(self, exit_code: int, out: str) -> None:
-        """Check what the cancel command printed when its exit code was not zero.
-
-        :raises SubmitException: if the job was not cancelled. A job that is over already is no error.
-        """
-
-    def generate_submit_script(self, job: Job, context: dict[str, object], submit_file: IO[str]) -> None:
-        """Write the submit script: the dialect's directives from its template, then what every job does.
-
-        :param job: the job, with absolute paths.
-        :param context: what the templates may use.
-        :param submit_file: where to write.
-        :raises InvalidJobException: if the scheduler cannot express a field of the job.
-        """
-        if self.template is None:
-            raise InvalidJobException(
-                f'{type(self).__name__} has neither a template nor a generate_submit_script.')
-        submit_file.write(full_script(render(self.template, context), context))
-
-    def get_list_command(self) -> List[str]:
-        """Return the command that lists this user's jobs; by default the status command without any id."""
-        return self.get_status_command([])
-
-    def parse_list_output(self, out: str) -> List[str]:
-        """Read the native ids out of what the list command printed; by default one line an id."""
-        return [line.strip() for line in out.splitlines() if line.strip()]
-
-    # -- the richer interface over it
-
-    def parse_status(self, result: CommandResult) -> Mapping[str, Observation]:
-        """Read all that the status command tells of the jobs; by default what `parse_status_output` reads.
-
-        :raises ParseError: if it is no answer.
-        """
-        statuses = self.parse_status_output(result.exit_code, result.combined_text)
-        return {native_id: Observation(status) for native_id, status in statuses.items()}
-
-    def get_accounting_command(self, native_ids: Sequence[str], since: float) -> List[str] | None:
-        """Return the command that asks for jobs that left the queue; None where no records are kept.
-
-        :param since: when the first of them was submitted, in seconds since the epoch.
-        """
-        return None
-
-    def parse_accounting(self, result: CommandResult) -> Mapping[str, Observation]:
-        """Read what the accounting command printed.
-
-        :raises ParseError: if it is no answer.
-        """
-        return self.parse_status(result)
-
-    def get_site_command(self) -> List[str] | None:
-        """Return the command that tells what this site is and allows; None where there is none."""
-        return None
-
-    def parse_site(self, result: CommandResult) -> Site:
-        """Read what the site command printed; what it does not tell stays unknown."""
-        return Site()
-
-    def dialect_context(self, job: Job, context: Mapping[str, object]) -> dict[str, object]:
-        """Return what the dialect's template uses beyond the common context, or in another form.
-
-        :raises InvalidJobException: if the scheduler cannot express a field of the job.
-        """
-        return {}
 
     # -- what is the same for all of them
 

@@ -35,7 +35,7 @@ def test_cancel_running_job(execparams: ExecParams) -> None:
 def test_cancel_queued_job(execparams: ExecParams) -> None:
     """A job that is cancelled while it waits never runs."""
     trace = execparams.folder / 'trace'
-    job, _ = execparams.hold(execparams.job('/usr/bin/touch', [str(trace)]))
+    job = execparams.hold(execparams.job('/usr/bin/touch', [str(trace)]))
     assert job.status.state is JobState.QUEUED
     job.cancel()
     expect_canceled(execparams, job)

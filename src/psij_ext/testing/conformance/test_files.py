@@ -167,8 +167,5 @@ def test_odd_work_directory(execparams: ExecParams, name: str) -> None:
     executor.attach(attached, str(bad.native_id))
     execparams.wait(attached)
     execparams.expect(attached, JobState.FAILED, exit_code=3)
-    assert _reason(attached) is ExitReason.EXITED
-
-
-def _reason(job: Job) -> ExitReason | None:
-    return None if job.exit_info is None else job.exit_info.reason
+    assert attached.exit_info is not None
+    assert attached.exit_info.reason is ExitReason.EXITED
