@@ -101,7 +101,7 @@ def test_a_signal_goes_on_to_all_copies(start: Start, tmp_path: Path, name: str,
 
 @pytest.mark.parametrize('code', [0, 5])
 def test_what_the_copies_make_of_term_counts(start: Start, tmp_path: Path, code: int) -> None:
-    script = (f'import os, signal, sys, time\nsignal.signal(15, lambda *a: sys.exit({code}))\n'
+    script = (f'import os, signal, time\nsignal.signal(15, lambda *a: os._exit({code}))\n'
               'open(f"ready.{os.getpid()}", "w")\ntime.sleep(100)')
     process = start(3, sys.executable, '-c', script)
     until(lambda: len(list(tmp_path.glob('ready.*'))) == 3)

@@ -118,5 +118,5 @@ def python(code: str, *arguments: str, **fields: object) -> JobSpec:
 
 def trapping(name: str, code: int, **fields: object) -> JobSpec:
     """A job that ends with a code when it gets a signal."""
-    return python(f'import signal, sys, time\nsignal.signal(signal.{name}, lambda *a: sys.exit({code}))\n'
+    return python(f'import os, signal, time\nsignal.signal(signal.{name}, lambda *a: os._exit({code}))\n'
                   'print("ready", flush=True)\ntime.sleep(100)\n', **fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Iterator
 
@@ -85,6 +86,10 @@ def site(running_site: Site) -> Iterator[Site]:
     running_site.pbs.set(**STANDARD, home=str(running_site.home))
     for identifier in running_site.run('qselect', user='root')[1].split():
         running_site.run('qdel', '-W', 'force', identifier, user='root')
+    # What was running may take a moment to end; the next test must not meet it.
+    deadline = time.monotonic() + 10
+    while running_site.run('qselect', user='root')[1] and time.monotonic() < deadline:
+        pass
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ class BatchSchedulerExecutor(SchedulerDialect, FollowingExecutor):
         # Relative to the job's folder, where the submit command is run: no odd character in its path matters.
         context['scheduler_output'] = folder.scheduler_output_path.name
         context['custom_attributes'] = self.custom_attributes(job)
-        context['umask'] = processes.umask()
+        context['umask'] = processes.umask() if self.carries_environment else None
         context['carries_environment'] = self.carries_environment and spec.inherit_environment
         for key, variable in self.environment_defaults.items():
             context[key] = context.get(key) or os.environ.get(variable)
