@@ -3,6 +3,13 @@
 count=$1
 shift
 children=() keepers=() pipes=() interrupted= ending=
+# All substitutions come before the first trap: a signal that comes during one is lost (seen in bash 5.2, which parses its text
+# then, and the trap's as if it were a part of it).
+exec {input}<&0 {output}>&1
+for ((number = 0; number < count; number++)); do
+    exec {pipe}<> <(:)
+    pipes+=("$pipe")
+done
 pass_on() {
     interrupted=1
     case $1 in USR1 | USR2) ;; *) ending=$1 ;; esac
@@ -11,10 +18,16 @@ pass_on() {
 for signal in HUP INT QUIT TERM USR1 USR2; do
     trap "pass_on $signal" "$signal"
 done
-exec {input}<&0 {output}>&1
+# hear COPY: reads what a copy's pipe brings; waits for it only as long as the one who writes there lives.
+hear() {
+    heard=
+    until read -r -t 1 -u "${pipes[$1]}" heard; do
+        kill -s 0 "${keepers[$1]}" 2>/dev/null || return
+    done
+}
 for ((number = 0; number < count; number++)); do
     # A shell in between keeps a copy's exit code, which `wait` can lose when a signal comes; see the script of a job.
-    exec {pipe}< <(
+    {
         trap : HUP INT QUIT TERM USR1 USR2
         (
             # The shell lets a command in the background ignore INT and QUIT; a copy shall get them like any other.
@@ -26,12 +39,12 @@ for ((number = 0; number < count; number++)); do
             exec -- "$@" <&"$input" >&"$output" {input}<&- {output}>&-
         )
         printf '%s\n' "$?"
-    )
-    keepers+=($!) pipes+=("$pipe")
-    read -r child <&"$pipe"
-    children+=("$child")
+    } >&"${pipes[number]}" &
+    keepers+=($!)
+    hear "$number"
+    children+=($heard)
     # A copy that was not there yet when the signal came shall not outlive the others.
-    [ -z "$ending" ] || kill -s "$ending" "$child" 2>/dev/null
+    [ -z "$ending" ] || kill -s "$ending" $heard 2>/dev/null
 done
 for keeper in "${keepers[@]}"; do
     while interrupted=; do
@@ -40,8 +53,8 @@ for keeper in "${keepers[@]}"; do
     done
 done
 code=0
-for pipe in "${pipes[@]}"; do
-    read -r status <&"$pipe"
-    [ "$code" -ne 0 ] || code=${status:-137}
+for ((number = 0; number < count; number++)); do
+    hear "$number"
+    [ "$code" -ne 0 ] || code=${heard:-137} # without a code the shell in between was killed
 done
 exit "$code"

@@ -228,8 +228,8 @@ class LocalJobExecutor(FollowingExecutor):
         pid = parsed[0]
         deadline = time.monotonic() + _SECONDS_TO_START
         while is_supervised(native_id):
-            # Before it has its handler, TERM would end it without a record.
-            if processes.withstands(pid, signal.SIGTERM) or time.monotonic() > deadline:
+            # Before it has its handler, TERM would end it without a record, or be lost.
+            if processes.handles(pid, signal.SIGTERM) or time.monotonic() > deadline:
                 _terminate(pid)
                 return
             time.sleep(_SECONDS_BETWEEN_LOOKS)

@@ -47,13 +47,16 @@ def in_session(session: int) -> list[int]:
     return [pid for pid in pids if _stat(pid)[3:4] == [str(session).encode()]]
 
 
-def withstands(pid: int, signal_number: int) -> bool:
-    """Tell whether a process handles or ignores a signal, so that it does not end of it; False where there is none."""
+def handles(pid: int, signal_number: int) -> bool:
+    """Tell whether a process has a handler for a signal; False where there is no such process.
+
+    bash ignores a signal for a moment while it sets a trap for it: what arrives then is lost, so to ignore is not enough.
+    """
     try:
         content = Path(f'/proc/{pid}/status').read_bytes()
     except OSError:
         return False
-    masks = dict(line.split(b':', 1) for line in content.splitlines() if line.startswith((b'SigIgn:', b'SigCgt:')))
+    masks = dict(line.split(b':', 1) for line in content.splitlines() if line.startswith(b'SigCgt:'))
     return any(int(mask, 16) >> (signal_number - 1) & 1 for mask in masks.values())
 
 
