@@ -18,17 +18,11 @@ pass_on() {
 for signal in HUP INT QUIT TERM USR1 USR2; do
     trap "pass_on $signal" "$signal"
 done
-# hear COPY: reads what a copy's pipe brings; waits for it only as long as the one who writes there lives.
-hear() {
-    heard=
-    until read -r -t 1 -u "${pipes[$1]}" heard; do
-        kill -s 0 "${keepers[$1]}" 2>/dev/null || return
-    done
-}
 for ((number = 0; number < count; number++)); do
     # A shell in between keeps a copy's exit code, which `wait` can lose when a signal comes; see the script of a job.
     {
         trap : HUP INT QUIT TERM USR1 USR2
+        exec {errors}>&2 2> /dev/null # this shell has no words of its own about how the copy ended
         (
             # The shell lets a command in the background ignore INT and QUIT; a copy shall get them like any other.
             trap - HUP INT QUIT TERM USR1 USR2
@@ -37,14 +31,16 @@ for ((number = 0; number < count; number++)); do
                 exec {pipe}<&-
             done
             exec -- "$@" <&"$input" >&"$output" {input}<&- {output}>&-
-        )
+        ) 2>&"$errors" {errors}>&-
         printf '%s\n' "$?"
     } >&"${pipes[number]}" &
     keepers+=($!)
-    hear "$number"
-    children+=($heard)
+    until read -r -t 1 -u "${pipes[number]}" child; do
+        kill -s 0 $! 2>/dev/null || break
+    done
+    children+=($child)
     # A copy that was not there yet when the signal came shall not outlive the others.
-    [ -z "$ending" ] || kill -s "$ending" $heard 2>/dev/null
+    [ -z "$ending" ] || kill -s "$ending" $child 2>/dev/null
 done
 for keeper in "${keepers[@]}"; do
     while interrupted=; do
@@ -54,7 +50,8 @@ for keeper in "${keepers[@]}"; do
 done
 code=0
 for ((number = 0; number < count; number++)); do
-    hear "$number"
-    [ "$code" -ne 0 ] || code=${heard:-137} # without a code the shell in between was killed
+    status=137 # without a code the shell in between was killed
+    ! read -t 0 -u "${pipes[number]}" || read -r -u "${pipes[number]}" status
+    [ "$code" -ne 0 ] || code=$status
 done
 exit "$code"

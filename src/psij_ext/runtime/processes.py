@@ -50,7 +50,7 @@ def in_session(session: int) -> list[int]:
 def handles(pid: int, signal_number: int) -> bool:
     """Tell whether a process has a handler for a signal; False where there is no such process.
 
-    bash ignores a signal for a moment while it sets a trap for it: what arrives then is lost, so to ignore is not enough.
+    bash ignores a signal while it sets a trap for it, and what comes then is lost; to ignore is not enough.
     """
     try:
         content = Path(f'/proc/{pid}/status').read_bytes()
