@@ -204,6 +204,16 @@ def test_the_first_program_that_can_be_run_is_found(program: Program, tmp_path: 
     assert find_program(str(tmp_path / 'missing'), '') is None
 
 
+def test_a_program_that_went_away_is_looked_for_again(program: Program, tmp_path: Path) -> None:
+    for folder in 'ab':
+        (tmp_path / folder).mkdir()
+    first, second = program('a/tool', ''), program('b/tool', '')
+    search = f'{tmp_path}/a:{tmp_path}/b'
+    assert find_program('tool', search) == first
+    first.unlink()
+    assert find_program('tool', search) == second
+
+
 # -- environments
 
 

@@ -3,9 +3,10 @@ from __future__ import annotations
 import subprocess
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from psij_ext.core.attributes import JobAttributes
@@ -75,6 +76,29 @@ def test_values_are_quoted_and_sections_repeat(template: Path) -> None:
     template.write_text('{{a}} {{#list}}<{{.}}>{{/list}} {{#off}}no{{/off}}{{^off}}yes{{/off}} {{number}}')
     shown = render(template, {'a': 'x y', 'list': ['', 'a b', '{{a}}', '<&>'], 'off': None, 'number': 7})
     assert shown == "'x y' <''><'a b'><'{{a}}'><'<&>'> yes 7"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(contexts=st.lists(st.fixed_dictionaries({
+    'text': CARRIED | st.integers(), 'seen': CARRIED, 'raw': CARRIED, 'on': st.booleans() | CARRIED, 'list': st.lists(CARRIED)}),
+    min_size=2))
+def test_jobs_of_one_shape_get_what_each_would_get_alone(template: Path, contexts: list[dict[str, object]]) -> None:
+    template.write_text(
+        '{{text}}|{{#seen}}{{seen}}{{/seen}}|{{{raw}}}|{{#on}}{{text}}{{/on}}{{^on}}no{{/on}}|{{#list}}{{.}},{{/list}}')
+    for context in contexts:
+        text, raw = context['text'], context['raw']
+        shown = quote(str(text))
+        assert render(template, context) == '|'.join([
+            shown, quote(str(context['seen'])) if context['seen'] else '', str(raw),
+            shown if context['on'] else 'no', ''.join(f'{quote(item)},' for item in context['list'])])  # type: ignore[attr-defined]
+
+
+def test_objects_that_a_template_looks_into_may_change(template: Path) -> None:
+    template.write_text('{{job.id}} {{#executor}}{{name}}{{/executor}}')
+    job, executor = SimpleNamespace(id='1'), SimpleNamespace(name='a')
+    assert render(template, {'job': job, 'executor': executor}) == '1 a'
+    job.id, executor.name = '2', 'b'
+    assert render(template, {'job': job, 'executor': executor}) == '2 b'
 
 
 @pytest.mark.parametrize('text', ['{{absent}}', '{{#absent}}x{{/absent}}', '{{^absent}}x{{/absent}}', '{{/shut}}'])

@@ -110,7 +110,8 @@ class Checked:
         taken = copy.copy(self)
         for name, field in self.fields.items():
             value = getattr(self, field.slot)
-            setattr(taken, name, value.snapshot() if isinstance(value, Checked) else value)
+            if value is not None:
+                setattr(taken, name, value.snapshot() if isinstance(value, Checked) else value)
         return taken
 
 

@@ -103,7 +103,7 @@ class FollowingExecutor(JobExecutor):
 
     # -- the interface
 
-    @property
+    @functools.cached_property
     def work_directory(self) -> Path:
         """Where the folders of this executor's jobs lie."""
         if self.config.work_directory is not None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from psij_ext.runtime import processes
 
 # What is left of a killed command may keep its pipes open; this long we wait for them to close.
 _SECONDS_TO_DRAIN = 1.0
+_CHUNK = 65536
 
 
 @dataclass(frozen=True)
@@ -74,12 +77,12 @@ class SubprocessRunner:
         try:
             process = subprocess.Popen(
                 [str(program), *argv[1:]], cwd=cwd, env=None if env is os.environ else env, stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, start_new_session=True)
         except OSError as error:
             raise CommandNotFound(f'The command {shlex.join(argv)} could not be started: {error}',
                                   argv=tuple(argv)) from error
         try:
-            stdout, stderr = process.communicate(timeout=timeout)
+            stdout, stderr = _communicate(process, timeout)
         except subprocess.TimeoutExpired as error:
             if process.poll() is not None:
                 # The command itself has ended; something that it left in the background keeps its pipes open.
@@ -102,13 +105,27 @@ def find_program(name: str, path: str | None = None) -> Path | None:
     :param name: a program's name, or an absolute path to it.
     :param path: the search path; None for that of this process.
     """
+    if path is None:
+        path = os.environ.get('PATH', os.defpath)
+    found = _found.get((name, path))
+    if found is None or not os.access(found, os.X_OK):
+        found = _search(name, path)
+        if found is not None:
+            _found[name, path] = found
+    return found
+
+
+# A long PATH is not searched for each of a thousand commands.
+_found: dict[tuple[str, str], Path] = {}
+
+
+def _search(name: str, path: str) -> Path | None:
     if name.startswith(os.sep):
         candidates: Iterable[str] = [name]
     elif os.sep in name:
         return None
     else:
-        folders = (os.environ.get('PATH', os.defpath) if path is None else path).split(os.pathsep)
-        candidates = (f'{folder}/{name}' for folder in folders if folder.startswith(os.sep))
+        candidates = (f'{folder}/{name}' for folder in path.split(os.pathsep) if folder.startswith(os.sep))
     runnable = (each for each in candidates if os.access(each, os.X_OK) and Path(each).is_file())
     return next(map(Path, runnable), None)
 
@@ -136,13 +153,60 @@ def command_error(what: str, result: CommandResult) -> CommandError:
         argv=result.argv, exit_code=result.exit_code, stdout=result.text, stderr=result.error_text)
 
 
+def _communicate(process: subprocess.Popen[bytes], timeout: float) -> tuple[bytes, bytes]:
+    """Read both outputs to their ends, and wait for that of the process; return the outputs.
+
+    `Popen.communicate`, given a timeout, sleeps for a millisecond and more between its looks at the process.
+
+    :raises subprocess.TimeoutExpired: with what was read so far.
+    """
+    deadline = time.monotonic() + timeout
+    stdout, stderr = bytearray(), bytearray()
+    poll = select.poll()
+    still_open = {}
+    for pipe, output in ((process.stdout, stdout), (process.stderr, stderr)):
+        if pipe is not None and not pipe.closed:
+            still_open[pipe.fileno()] = pipe, output
+            poll.register(pipe, select.POLLIN)
+    while still_open:
+        ready = poll.poll(max(deadline - time.monotonic(), 0.0) * 1000)
+        if not ready:
+            raise subprocess.TimeoutExpired(process.args, timeout, bytes(stdout), bytes(stderr))
+        for descriptor, _ in ready:
+            pipe, output = still_open[descriptor]
+            chunk = os.read(descriptor, _CHUNK)
+            output += chunk
+            if not chunk:
+                poll.unregister(descriptor)
+                del still_open[descriptor]
+                pipe.close()
+    if process.poll() is None:
+        _await_end(process, deadline - time.monotonic())
+    return bytes(stdout), bytes(stderr)
+
+
+def _await_end(process: subprocess.Popen[bytes], timeout: float) -> None:
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except (AttributeError, OSError):  # no Linux, or one before 5.3
+        process.wait(timeout)
+        return
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        poll.poll(max(timeout, 0.0) * 1000)
+    finally:
+        os.close(descriptor)
+    process.wait(0.0)
+
+
 def _kill_session(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     for pid in processes.in_session(process.pid):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
     try:
-        process.communicate(timeout=_SECONDS_TO_DRAIN)
+        _communicate(process, _SECONDS_TO_DRAIN)
     except subprocess.TimeoutExpired:
         # Something left the session and holds the pipes. Nobody will read them any more.
         _close(process.stdout)

@@ -251,7 +251,7 @@ class JobFolder:
 
     def _write(self, name: str, content: bytes, mode: int = 0o600) -> None:
         """Write a file that nobody reads yet; a link in its place is not followed but removed."""
-        flags = os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_WRONLY
+        flags = os.O_CREAT | os.O_NOFOLLOW | os.O_WRONLY
         try:
             descriptor = os.open(self._file(name), flags, mode)
         except OSError as error:
@@ -259,7 +259,7 @@ class JobFolder:
                 raise
             os.unlink(self._file(name))
             descriptor = os.open(self._file(name), flags, mode)
-        _fill(descriptor, content, mode)
+        _fill(descriptor, content, mode, anew=True)
 
     def _append(self, name: str, content: bytes) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
@@ -320,16 +320,22 @@ def check_private(folder: Path) -> None:
 
 def _make_private(folder: Path) -> None:
     folder.mkdir(0o700)
-    folder.chmod(0o700)  # whatever the umask left of it
+    if stat.S_IMODE(folder.stat().st_mode) != 0o700:
+        folder.chmod(0o700)  # whatever the umask left of it
 
 
 def _native_name(native_id: str) -> str:
     return f'{_NATIVE_IDS}/{percent_encode(native_id, safe="", errors="surrogateescape")}'
 
 
-def _fill(descriptor: int, content: bytes, mode: int) -> None:
+def _fill(descriptor: int, content: bytes, mode: int, *, anew: bool = False) -> None:
+    """Write to a file and close it. What is right already is left alone, since to set it again costs as much."""
     try:
-        os.fchmod(descriptor, mode)  # whatever the umask left of it
+        facts = os.fstat(descriptor)
+        if stat.S_IMODE(facts.st_mode) != mode:
+            os.fchmod(descriptor, mode)  # whatever the umask left of it
+        if anew and facts.st_size:  # O_TRUNC, of an empty file too, makes ext4 go to the disk when it is closed
+            os.ftruncate(descriptor, 0)
         while content:
             content = content[os.write(descriptor, content):]
     finally:

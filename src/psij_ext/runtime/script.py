@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import functools
 import re
+import secrets
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 import pystache
 from pystache.common import PystacheError
-from pystache.parsed import ParsedTemplate
 from pystache.parser import ParsingError
 
 from psij_ext.core.interfaces import Launcher
@@ -22,6 +22,12 @@ from psij_ext.core.staging import URI, StageOutFlags
 from psij_ext.exceptions import InvalidJobException
 from psij_ext.installation import data_folder
 
+# The tags of a mustache template: what kind of tag it is, empty for a plain one, and the name in it.
+_TAG = re.compile(r'{{([{#^/&]?)\s*([^}\s]+)')
+_MISSING = object()
+_TOLD_BY_REPR = frozenset((type(None), bool, int, float, str, list, tuple, dict))
+# It needs no quotes in a shell, and no value that anybody gives can hold it.
+_MARK = f'@{secrets.token_hex(16)}@'
 _COMMON_TEMPLATES = ('prologue', 'epilogue', 'launch')
 _CONTROL_CHARACTERS = re.compile('[\x00-\x1f\x7f]')
 _ANSI_C_ESCAPES = {'\\': '\\\\', "'": "\\'", '\n': '\\n', '\r': '\\r', '\t': '\\t'}
@@ -59,25 +65,62 @@ def render(template: Path, context: Mapping[str, object]) -> str:
 
     :raises InvalidJobException: if the template uses a key that is not in the context, or has a syntax error.
     """
-    return _render((template,), context)
+    try:
+        return _template(template).render(context)
+    except (PystacheError, ParsingError, OSError) as error:
+        raise InvalidJobException(f'The template {template} cannot be filled in: {error}', error) from error
 
 
 def full_script(directives: str, context: Mapping[str, object]) -> str:
     """Put the parts of a submit script together: a scheduler's own, then what every job's script does."""
-    return directives + _render(_common_templates(), context)
+    return ''.join([directives, *(render(template, context) for template in _common_templates())])
 
 
-def _render(templates: tuple[Path, ...], context: Mapping[str, object]) -> str:
-    try:
-        return str(_RENDERER.render(_parsed(templates), context))
-    except (PystacheError, ParsingError, OSError) as error:
-        names = ', '.join(str(template) for template in templates)
-        raise InvalidJobException(f'The template {names} cannot be filled in: {error}', error) from error
+class _Template:
+    """A template that is read once, and filled in once for all jobs of one *shape*.
+
+    Thousands of jobs often differ only in texts that stand in the template as they are, such as ids and paths. Jobs
+    that differ in nothing else have one shape; for each shape the mustache library is asked once, with marks in place
+    of the texts.
+    """
+
+    _MOST_SHAPES = 256
+
+    def __init__(self, path: Path) -> None:
+        source = path.read_text(encoding='utf-8')
+        self._parsed = pystache.parse(source)
+        tags = _TAG.findall(source)
+        self._keys = sorted({key for _, key in tags})
+        self._only_texts = {key for _, key in tags} - {key for kind, key in tags if kind}
+        # Pieces of the script, by shape; every second one is the key of a text.
+        self._scripts: dict[str, list[str]] = {}
+
+    def render(self, context: Mapping[str, object]) -> str:
+        texts, rest = {}, []
+        for key in self._keys:
+            value = context.get(key, _MISSING)
+            if isinstance(value, str) and key in self._only_texts:
+                texts[key] = value
+                value = None
+            elif type(value) not in _TOLD_BY_REPR and (value is not _MISSING or ('.' in key and key != '.')):
+                return str(_RENDERER.render(self._parsed, context))  # what it gives may change unseen
+            rest.append(value)
+        shape = repr(rest)
+        pieces = self._scripts.get(shape)
+        if pieces is None:
+            marked = {key: f'{_MARK}{key}{_MARK}' for key in texts}
+            pieces = str(_RENDERER.render(self._parsed, {**context, **marked})).split(_MARK)
+            if len(self._scripts) >= self._MOST_SHAPES:
+                self._scripts.clear()
+            self._scripts[shape] = pieces
+        filled = pieces.copy()
+        filled[1::2] = [quote(texts[key]) for key in pieces[1::2]]
+        return ''.join(filled)
 
 
 @functools.cache
-def _parsed(templates: tuple[Path, ...]) -> ParsedTemplate:
-    return pystache.parse(''.join(template.read_text(encoding='utf-8') for template in templates))
+def _template(path: Path) -> _Template:
+    return _Template(path)
 
 
 @functools.cache
@@ -219,7 +262,14 @@ def hours_minutes_seconds(seconds: int) -> str:
     return f'{seconds // 3600:02d}:{seconds % 3600 // 60:02d}:{seconds % 60:02d}'
 
 
-def _staging_context(spec: JobSpec) -> dict[str, object]:
+_NOTHING_STAGED: Mapping[str, object] = {
+    'stages_in': False, 'stage_in': (), 'stages_out': False, 'stage_out': (), 'cleans_up': False, 'cleanup': (),
+    'cleanup_when': ''}
+
+
+def _staging_context(spec: JobSpec) -> Mapping[str, object]:
+    if not (spec.stage_in or spec.stage_out or spec.cleanup):
+        return _NOTHING_STAGED
     directory = Path(spec.directory or '/')
     stage_in = [{'mode': item.mode.name, 'source': _local_path(item.source, Path.cwd()),
                  'target': str(directory / item.target)} for item in spec.stage_in or ()]
