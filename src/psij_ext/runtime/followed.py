@@ -105,6 +105,12 @@ class Followed:
             waited_for_cause=None if self.record_found_at is None else now - self.record_found_at,
             absent_for=None if self.absent_since is None else queue.asked_at - self.absent_since)
 
+    @property
+    def attempt(self) -> int:
+        """Which run of the job the present one is, or the next one where it waits; a requeue makes another."""
+        seen = self.last_seen.attempt if self.last_seen is not None else None
+        return max(self.past_attempts + 1, seen or 1, *self._attempts())
+
     def _attempts(self) -> list[int]:
         ended = [] if self.exit_record is None else [self.exit_record.attempt]
         return [*ended, *(entry.attempt for entry in self.progress)]

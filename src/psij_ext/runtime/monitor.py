@@ -6,6 +6,7 @@ calls it.
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
 import time
@@ -278,7 +279,9 @@ class StatusMonitor:
         """Hand a status on; before an end, the states that were missed."""
         if judgement.status is None:
             return
-        status = judgement.status
+        # A copy: what a source said may be said of many jobs at once, and is compared with what it says next.
+        status = copy.copy(judgement.status)
+        status.metadata = {**(status.metadata or {}), 'attempt': followed.attempt}
         if judgement.exit_info is None:
             if status.state is JobState.NEW:
                 status = JobStatus(
