@@ -75,10 +75,23 @@ def test_resources(executor: PBSProJobExecutor, resources: ResourceSpecV1, direc
 def test_attributes(executor: PBSProJobExecutor) -> None:
     attributes = JobAttributes(
         timedelta(hours=100, seconds=0.5), 'workq', 'acc-1', None,
-        {'pbs.P': 'project7', 'pbspro.filesystems': 'home', 'slurm.qos': 'high', 'pbs.V': None})
+        {'pbs.P': 'project7', 'pbspro.filesystems': 'home', 'slurm.qos': 'high', 'pbs.h': None})
     assert asked(executor, attributes=attributes) == [
         '#PBS -l walltime=100:00:01', '#PBS -q workq', '#PBS -A acc-1', '#PBS -P project7', '#PBS -l filesystems=home',
-        '#PBS -V']
+        '#PBS -h']
+
+
+@pytest.mark.parametrize(('attributes', 'instead'), [
+    ({'pbs.J': '1-3'}, 'one job'), ({'pbspro.V': None}, 'inherit_environment'), ({'pbs.W': 'block=true'}, 'Job.wait')])
+def test_what_would_make_it_another_submission_is_refused(
+        executor: PBSProJobExecutor, attributes: dict[str, object], instead: str) -> None:
+    with pytest.raises(InvalidJobException, match=instead):
+        rendered(executor, JobSpec('/bin/date', attributes=JobAttributes(custom_attributes=attributes)))
+
+
+def test_values_that_no_directive_holds_go_on_the_command_line(executor: PBSProJobExecutor) -> None:
+    attributes = JobAttributes(custom_attributes={'pbs.W': 'umask=077 x', 'pbs.host': 'a(b)'})
+    assert rendered(executor, JobSpec('/bin/date', attributes=attributes))[1] == ['-W', 'umask=077 x', '-l', 'host=a(b)']
 
 
 def test_a_reservation_is_a_queue(executor: PBSProJobExecutor) -> None:

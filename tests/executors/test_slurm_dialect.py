@@ -138,11 +138,27 @@ def test_custom_attributes_are_options(executor: SlurmJobExecutor) -> None:
 
 
 @pytest.mark.parametrize('attributes', [
-    {'constraint': 'gpu'}, {'slurm.': 'x'}, {'slurm.comment': 'a b'}, {'slurm.comment': 'a\n#SBATCH --hold'},
-    {'slurm.a b': 'x'}, {'slurm.x\ny': None}, {'slurm.comment': "'"}, {'slurm.comment': '$x'}, {'slurm.comment': 'ü'}])
-def test_custom_attributes_that_no_directive_holds_are_refused(executor: SlurmJobExecutor, attributes: dict[str, object]) -> None:
+    {'constraint': 'gpu'}, {'slurm.': 'x'}, {'slurm.a b': 'x'}, {'slurm.x\ny': None}, {'slurm.comment': 'a\0b'}])
+def test_what_is_no_option_is_refused(executor: SlurmJobExecutor, attributes: dict[str, object]) -> None:
     with pytest.raises(InvalidJobException, match=r'JobAttributes\.custom_attributes'):
         rendered(executor, JobSpec('/bin/date', attributes=JobAttributes(custom_attributes=attributes)))
+
+
+@pytest.mark.parametrize(('attributes', 'instead'), [
+    ({'slurm.array': '1-3'}, 'one job'), ({'slurm.wait': None}, 'Job.wait'), ({'slurm.output': 'x'}, 'stdout_path'),
+    ({'slurm.export': 'NONE'}, 'inherit_environment'), ({'slurm.test-only': True}, 'nothing')])
+def test_what_would_make_it_another_submission_is_refused(
+        executor: SlurmJobExecutor, attributes: dict[str, object], instead: str) -> None:
+    with pytest.raises(InvalidJobException, match=instead):
+        rendered(executor, JobSpec('/bin/date', attributes=JobAttributes(custom_attributes=attributes)))
+
+
+@pytest.mark.parametrize('value', [
+    'node[1-2]', 'a&b', '[a|b]', 'gpu:2(S:0)', 'a*2', 'afterok:1?afterok:2', 'a b', 'a\n#SBATCH --hold', "'", '$x', 'ü'])
+def test_values_that_no_directive_holds_go_on_the_command_line(executor: SlurmJobExecutor, value: str) -> None:
+    attributes = JobAttributes(custom_attributes={'slurm.nice': 5, 'slurm.comment': value})
+    assert rendered(executor, JobSpec('/bin/date', attributes=attributes)) == (
+        [*PLAIN, '#SBATCH --nice=5'], [f'--comment={value}'])
 
 
 # -- what no directive holds for certain goes on the command line

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from psij_ext.core import checks
-from psij_ext.core.checks import Checked, Field, instance_of, optional
+from psij_ext.core.checks import Checked, Field, describe, instance_of, optional
 from psij_ext.core.described import Described
 from psij_ext.core.job import AnyCallback, Job, call_back, check_callback
 from psij_ext.core.spec import JobSpec
@@ -204,6 +204,8 @@ class JobExecutor(Described, ABC):
         InvalidJobException
             If the job was submitted before, or its description is missing or wrong.
         """
+        if not isinstance(job, Job):
+            raise TypeError(f'JobExecutor.submit: expected a Job, got {describe(job)}')
         if job.status.state is not JobState.NEW or job.native_id is not None:
             raise InvalidJobException(f'Job {job.id} was submitted before')
         if job.spec is None:

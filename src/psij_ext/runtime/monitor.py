@@ -137,11 +137,13 @@ class StatusMonitor:
         # Without the lock: in a process that was forked off, a thread may hold it that is not there.
         return [followed for followed in list(self._followed.values()) if followed.job.executor is executor]
 
-    def forget(self, executor: JobExecutor) -> None:
-        """Follow the jobs of one executor no longer; they run on."""
+    def forget(self, executor: JobExecutor) -> list[Followed]:
+        """Follow the jobs of one executor no longer, and return what is known of them; they run on."""
         with self._lock:
-            for followed in self.jobs_of(executor):
+            forgotten = self.jobs_of(executor)
+            for followed in forgotten:
                 self._forget(followed)
+        return forgotten
 
     def ask_soon(self) -> None:
         """Ask the queue soon: something was done that it will show."""

@@ -14,7 +14,7 @@ import shlex
 import weakref
 from io import StringIO
 from pathlib import Path
-from typing import Dict, List, Mapping, Sequence
+from typing import Dict, List, Mapping, Sequence, Tuple
 
 from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
@@ -130,7 +130,7 @@ class BatchSchedulerExecutor(SchedulerDialect, FollowingExecutor):
         script = StringIO()
         self.generate_submit_script(job, context, script)
         command = self.get_submit_command(job, folder.script_path)
-        return script.getvalue(), [*command[:-1], *odd, command[-1]]
+        return script.getvalue(), [*command[:-1], *odd, *self._custom_options(job), command[-1]]
 
     def _start(self, job: Job, folder: JobFolder, nonce: str) -> str:
         script, command = self.render(job, folder, nonce, self._mailbox)
@@ -206,20 +206,52 @@ class BatchSchedulerExecutor(SchedulerDialect, FollowingExecutor):
             self.process_cancel_command_output(result.exit_code, result.combined_text)
 
     def custom_attributes(self, job: Job) -> List[Dict[str, object]]:
-        """Return the custom attributes that are meant for this scheduler, with `key`, `value` and `has_value`.
+        """Return the custom attributes that a directive can hold, with `key`, `value` and `has_value`.
 
-        :raises InvalidJobException: if one does not say for which scheduler it is, or no directive holds it.
+        :raises InvalidJobException: if one does not say for which scheduler it is, or is refused.
         """
-        picked: List[Dict[str, object]] = []
+        return [{'key': key, 'value': value, 'has_value': value != ''}
+                for key, value in self._own_attributes(job) if _is_plain(value)]
+
+    def _custom_options(self, job: Job) -> List[str]:
+        """Return the other ones as arguments of the submit command."""
+        options: List[str] = []
+        for key, value in self._own_attributes(job):
+            if not _is_plain(value):
+                arguments = self.custom_option(key, value)
+                if arguments is None:
+                    raise InvalidJobException(
+                        f'JobAttributes.custom_attributes: {key}={value!r} cannot be written into a directive: '
+                        'only letters, digits and _@%+=:,./- are safe there.')
+                options += arguments
+        return options
+
+    def _own_attributes(self, job: Job) -> List[Tuple[str, str]]:
         prefixes = self.custom_attribute_prefixes
+        own = []
         for name, key, value in meant_for(job, prefixes, '|'.join(prefixes) or self.name):
             shown = '' if value is None or value is True else str(value)
-            if not key or not _is_plain(key) or not _is_plain(shown):
+            if not key or not _is_plain(key) or '\0' in shown:
                 raise InvalidJobException(
-                    f'JobAttributes.custom_attributes: {name}={value!r} cannot be written into a directive: '
-                    'only letters, digits and _@%+=:,./- are safe there.')
-            picked.append({'key': key, 'value': shown, 'has_value': shown != ''})
-        return picked
+                    f'JobAttributes.custom_attributes: {name}={value!r} is no option: names may have letters, digits '
+                    'and _@%+=:,./- in them, and values anything but NUL.')
+            instead = self.refused_attributes.get(key, self.refused_attributes.get(f'{key}={shown}'))
+            if instead is not None:
+                raise InvalidJobException(
+                    f'JobAttributes.custom_attributes: {name} is not for a job to say: {instead}.')
+            own.append((key, shown))
+        return own
+
+    def attach(self, job: Job, native_id: str) -> None:
+        """Follow a job that was submitted earlier, perhaps by another program or by hand.
+
+        :param job: a new job.
+        :param native_id: the scheduler's name for it.
+        :raises InvalidJobException: if that can be no native id, or the job was submitted or attached before.
+        """
+        if isinstance(native_id, str) and re.fullmatch(self.native_id_pattern, native_id, re.ASCII) is None:
+            raise InvalidJobException(f'{native_id!r} is no native id of a job of {self.name}.')
+        super().attach(job, native_id)
 
     def _environment(self) -> Mapping[str, str]:
         return scrubbed_environment(os.environ, self.native_variables, self.kept_variables)

@@ -47,6 +47,13 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
     config_class = PBSProExecutorConfig
     custom_attribute_prefixes = ('pbspro', 'pbs')
     label_options = {'queue_name': '-q', 'account': '-A'}
+    refused_attributes = {
+        'C': 'the directives are ours', 'I': 'nobody would be there to talk to the job', 'J': 'one job is one job here',
+        'N': 'use JobSpec.name', 'S': 'the script is ours', 'V': 'use JobSpec.inherit_environment',
+        'X': 'nobody would be there to talk to the job', 'e': 'use JobSpec.stderr_path', 'j': 'use JobSpec.stderr_path',
+        'o': 'use JobSpec.stdout_path', 'v': 'use JobSpec.environment', 'z': 'qsub must print the id of the job',
+        'W=block=true': 'use Job.wait'}
+    native_id_pattern = r'\d+(\[\d*\])?(\.[\w.-]+)?'
     native_variables = ('PBS_',)
     kept_variables = (
         'PBS_AUTH_METHOD', 'PBS_BATCH_SERVICE_PORT', 'PBS_CONF_FILE', 'PBS_DEFAULT', 'PBS_ENCRYPT_METHOD', 'PBS_EXEC',
@@ -78,6 +85,11 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
             'walltime': hours_minutes_seconds(duration) if isinstance(duration, int) else None,
             'custom_options': [_custom_option(attribute) for attribute in self.custom_attributes(job)],
         }
+
+    def custom_option(self, key: str, value: str) -> List[str]:
+        """Return an option of qsub, whose value may be any text."""
+        option = _custom_option({'key': key, 'value': value})
+        return [str(option['option']), str(option['value'])]
 
     def get_submit_command(self, job: Job, submit_file_path: Path) -> List[str]:
         """Return the qsub command."""

@@ -36,7 +36,8 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
     """Runs jobs on Slurm.
 
     Custom attributes that begin with `slurm.` become options of sbatch: `slurm.constraint` with the value
-    `gpu` is `--constraint=gpu`, one without a value is an option without a value.
+    `gpu` is `--constraint=gpu`, one without a value is an option without a value. Those that would change what is
+    submitted, or whom sbatch tells, are refused.
     """
 
     template = data_folder('templates') / 'batch' / 'slurm.mustache'
@@ -45,6 +46,17 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
     label_options = {
         'name': '--job-name', 'scheduler_output': '--output', 'queue_name': '--partition', 'account': '--account',
         'reservation_id': '--reservation', 'qos': '--qos'}
+    refused_attributes = {
+        'array': 'one job is one job here', 'a': 'one job is one job here',
+        'chdir': 'use JobSpec.directory', 'D': 'use JobSpec.directory',
+        'error': 'use JobSpec.stderr_path', 'e': 'use JobSpec.stderr_path',
+        'export': 'use JobSpec.inherit_environment', 'export-file': 'use JobSpec.environment',
+        'help': 'nothing would be submitted', 'usage': 'nothing would be submitted',
+        'version': 'nothing would be submitted', 'test-only': 'nothing would be submitted',
+        'input': 'use JobSpec.stdin_path', 'i': 'use JobSpec.stdin_path',
+        'output': 'use JobSpec.stdout_path', 'o': 'use JobSpec.stdout_path',
+        'wait': 'use Job.wait', 'W': 'use Job.wait', 'wrap': 'use JobSpec.executable'}
+    native_id_pattern = r'\d+([_+]\d+)?(;[\w.-]+)?'
     # sbatch(1), "INPUT ENVIRONMENT VARIABLES": options in the environment beat the directives in a script.
     native_variables = ('SBATCH_', 'SLURM_', 'SQUEUE_', 'SCANCEL_', 'SACCT_', 'SALLOC_', 'SRUN_')
     kept_variables = ('SLURM_CONF', 'SLURM_CONF_SERVER', 'SLURM_JWT', 'SLURM_CLUSTERS')
@@ -63,6 +75,10 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
             'memory_mebibytes_per_node': -(-memory // _MEBIBYTE) if isinstance(memory, int) else None,
             'walltime': hours_minutes_seconds(duration) if isinstance(duration, int) else None,
         }
+
+    def custom_option(self, key: str, value: str) -> list[str]:
+        """Return an option of sbatch, whose value may be any text."""
+        return [f'--{key}={value}']
 
     def get_submit_command(self, job: Job, submit_file_path: Path) -> list[str]:
         """Return the sbatch command; `--parsable` makes it print the id alone."""
