@@ -78,6 +78,12 @@ def test_a_signal_that_ended_the_command_is_told_by_its_code(scripted: Make, num
     assert (job.record.exit_code, job.record.term_seen) == (128 + number, False)
 
 
+def test_of_a_shell_in_between_that_was_killed_nothing_is_told(scripted: Make) -> None:
+    job = scripted(shell('kill -9 $PPID; sleep 1'))
+    assert job.run() == 137
+    assert (job.record.exit_code, job.words) == (137, '')
+
+
 @pytest.mark.parametrize(('executable', 'code'), [('/nonexistent', 127), ('no-such-program', 127), ('/etc/passwd', 126), ('/', 126)])
 def test_a_command_that_cannot_be_started(scripted: Make, executable: str, code: int) -> None:
     job = scripted(JobSpec(executable))

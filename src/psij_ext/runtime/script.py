@@ -152,13 +152,20 @@ def script_context(
         'stdin_path': str(spec.stdin_path or '/dev/null'),
         'stdout_path': str(spec.stdout_path or folder / 'stdout'),
         'stderr_path': str(spec.stderr_path or folder / 'stderr'),
-        'joined': spec.stdout_path is not None and spec.stdout_path == spec.stderr_path,
+        'joined': _is_one_file(spec.stdout_path, spec.stderr_path),
         'pre_launch': _optional_path(spec.pre_launch), 'post_launch': _optional_path(spec.post_launch),
         'launch_command': launch_command(job, launcher),
         **_staging_context(spec),
         **resource_context(spec),
         **attribute_context(spec),
     }
+
+
+def _is_one_file(stdout: Path | None, stderr: Path | None) -> bool:
+    """Two outputs to one file, under whatever names, must be opened once: each would overwrite the other."""
+    if stdout is None or stderr is None:
+        return False
+    return stdout == stderr or stdout.resolve() == stderr.resolve()
 
 
 def absolute_spec(spec: JobSpec, here: Path) -> JobSpec:

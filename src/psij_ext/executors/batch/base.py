@@ -231,10 +231,10 @@ class BatchSchedulerExecutor(SchedulerDialect, FollowingExecutor):
         own = []
         for name, key, value in meant_for(job, prefixes, '|'.join(prefixes) or self.name):
             shown = '' if value is None or value is True else str(value)
-            if not key or not _is_plain(key) or '\0' in shown:
+            if not key or not _is_plain(key):
                 raise InvalidJobException(
-                    f'JobAttributes.custom_attributes: {name}={value!r} is no option: names may have letters, digits '
-                    'and _@%+=:,./- in them, and values anything but NUL.')
+                    f'JobAttributes.custom_attributes: {name} is no option: only letters, digits and _@%+=:,./- are '
+                    'in names.')
             instead = self.refused_attributes.get(key, self.refused_attributes.get(f'{key}={shown}'))
             if instead is not None:
                 raise InvalidJobException(
