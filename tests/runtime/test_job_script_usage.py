@@ -127,12 +127,28 @@ def _session(entry: Path) -> int:
         return 0
 
 
-def test_what_pre_launch_sets_does_not_reach_the_python_that_measures(scripted: Make, tmp_path: Path) -> None:
-    (tmp_path / 'pre').write_text('export PYTHONHOME=/nonexistent PYTHONPATH=/x LD_LIBRARY_PATH=/x PYTHONSTARTUP=/x LC_ALL=xx\n')
+def test_the_python_that_measures_has_nothing_of_the_jobs(scripted: Make, tmp_path: Path) -> None:
+    (tmp_path / 'pre').write_text('export PYTHONHOME=/nonexistent PYTHONPATH=/x LD_LIBRARY_PATH=/x LC_ALL=xx GIVEN=1\n')
     (tmp_path / 'resource.py').write_text('raise SystemExit')
     job = scripted(JobSpec('/bin/true', pre_launch='pre'))
     assert job.run() == 0
     assert job.record.max_rss is not None
+    (tmp_path / 'spy').write_text('#!/bin/sh\nenv > spied\n')
+    (tmp_path / 'spy').chmod(0o755)
+    (tmp_path / 'again').mkdir()
+    job = scripted(JobSpec('/bin/true', pre_launch='../pre'), tmp_path / 'again',
+                   replaced=dict.fromkeys(PYTHONS, str(tmp_path / 'spy')))
+    assert job.run(env={'INHERITED': '1'}) == 0
+    names = {line.partition('=')[0] for line in (tmp_path / 'again' / 'spied').read_text().splitlines()}
+    assert names <= {'PWD', 'OLDPWD', 'SHLVL', '_'}
+
+
+def test_the_python_that_measures_outlives_signals(scripted: Make, tmp_path: Path) -> None:
+    (tmp_path / 'signalled').write_text('#!/bin/sh\nfor name in HUP INT QUIT TERM USR1 USR2; do kill -$name $$; done; echo 4096\n')
+    (tmp_path / 'signalled').chmod(0o755)
+    job = scripted(shell('exit 3'), replaced=dict.fromkeys(PYTHONS, str(tmp_path / 'signalled')))
+    assert job.run() == 3
+    assert (job.record.max_rss, job.words) == (4096, '')
 
 
 # -- time
