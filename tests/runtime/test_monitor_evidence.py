@@ -7,7 +7,7 @@ import pytest
 from scenes import ACTIVE, CANCELED, COMPLETED, FAILED, QUEUED, STAGE_OUT, TIMED_OUT, Scene, row
 
 from psij_ext.core.attributes import JobAttributes
-from psij_ext.core.exit_info import ExitInfo, ExitReason
+from psij_ext.core.exit_info import ExitReason
 from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation
 from psij_ext.core.spec import JobSpec
@@ -67,7 +67,8 @@ def test_an_end_that_the_scheduler_alone_saw_has_its_missed_states(scene: Scene)
     scene.source.rows['1'] = row(COMPLETED, ExitReason.EXITED, code=0)
     scene.pass_time(3)
     assert scene.seen[job.id] == [QUEUED, ACTIVE, COMPLETED]
-    assert job.exit_info == ExitInfo(ExitReason.EXITED, exit_code=0)
+    assert job.exit_info is not None
+    assert (job.exit_info.reason, job.exit_info.exit_code) == (ExitReason.EXITED, 0)
 
 
 def test_a_failed_job_explains_itself(scene: Scene) -> None:
@@ -117,7 +118,7 @@ def test_the_time_limit_is_the_specs(scene: Scene) -> None:
     scene.source.rows = {'1': row(ACTIVE), '2': row(ACTIVE)}
     scene.pass_time(61)
     for job in (timed, unlimited):
-        scene.end(job, code=143, term=True)
+        scene.end(job, code=143, term=True, began=scene.clock.now - 61)
     scene.source.rows = {}
     scene.pass_time(10)
     assert timed.exit_info is not None

@@ -294,6 +294,22 @@ class Launcher(Described, ABC):
     def get_launch_command(self, job: Job) -> list[str]:
         """Return the command, as a list of arguments, that starts the job's program."""
 
+    def keeps_process_tree(self, job: Job, *, scheduled: bool) -> bool:
+        """Tell whether all processes of a job descend from the launch command and are waited for by it.
+
+        Then the job's script can measure the CPU time and the memory that they use. Where a daemon or another machine
+        starts them, the script would measure next to nothing and take it for all; what it cannot measure is unknown.
+        Hence a launcher that does not say otherwise is taken for one that starts them elsewhere.
+
+        Parameters
+        ----------
+        job
+            The job, with its description.
+        scheduled
+            Whether a batch scheduler runs the launch command, which may start processes through that scheduler.
+        """
+        return False
+
     def is_launcher_failure(self, output: str) -> bool:
         """Tell from what the launch command printed whether the launcher itself failed, not the program."""
         return False
