@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Dict, List, Mapping, Sequence
 
+from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation, Site
 from psij_ext.core.status import JobStatus
@@ -55,6 +56,10 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         'PBS_SUPPORTED_AUTH_METHODS')
     # `qsub -V` passed nothing in OpenPBS 23.06, and where it works it shows every variable to every user of qstat.
     carries_environment = True
+
+    def __init__(self, url: str | None = None, config: JobExecutorConfig | None = None) -> None:
+        super().__init__(url=url, config=config)
+        self._records = pbspro_records.JobRecords(_DELIMITER)
 
     def dialect_context(self, job: Job, context: Mapping[str, object]) -> Dict[str, object]:
         """Return the values of the template that PBS wants in a form of its own.
@@ -126,7 +131,7 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         :raises CommandError: if qstat failed; then it says nothing about any job.
         """
         self._check_answer(result)
-        return pbspro_records.parse_jobs(result.text, _DELIMITER)
+        return self._records.read(result.text)
 
     def spellings(self, native_id: str) -> Sequence[str]:
         """Return the id with no more of its server's name than the host, which is how answers are kept, too."""

@@ -3,57 +3,100 @@
 from __future__ import annotations
 
 import re
-from typing import Dict, Iterator, List, Mapping
+from typing import Dict, Iterator, List, Mapping, Tuple
 
 from psij_ext.core.observation import Observation, Observations, Site
 from psij_ext.exceptions import ParseError
-from psij_ext.executors.batch.pbspro_states import Living, is_end, number, observe_end, observe_living
+from psij_ext.executors.batch.pbspro_states import LIVING, is_end, number, observe_end, observe_living, waits
+
+# The values of the fields `LIVING`.
+Told = Tuple[str, str, str, str, str]
 
 _HEAD = 'Job Id: '
 _ID = re.compile(r'\d{1,18}(?:\[\d{0,18}\])?(?:\.[\w.-]+)?', re.ASCII)
-_LIVING = ('job_state', 'comment', 'run_count', 'Resource_List.walltime', 'estimated.start_time')
 _SERVER_ATTRIBUTE = re.compile(r'^\s+(\w+) = (.*)$', re.MULTILINE)
 
 
-def parse_jobs(text: str, delimiter: str) -> Observations:
-    r"""Read the records of `qstat -f -F dsv`.
+class JobRecords:
+    r"""Reads the answers of `qstat -f -F dsv`, one after the other.
 
     Of a job whose record cannot be read no more is known than that the server knows it; a record whose very id cannot
-    be read may be about any job. Lines without a delimiter are a site's own words.
+    be read may be about any job. Lines without a delimiter are a site's own words. What an answer says of a job just as
+    the one before it did is not made anew.
 
-    :param text: what qstat printed. A line is a job; a delimiter inside a value has a backslash before it, and so has
-        a backslash; a newline is written as `\n`.
-    :raises ParseError: if it ends in the middle of a line.
+    :param delimiter: what stands between two fields of a record, which is a line. Inside a value, a delimiter has a
+        backslash before it, and so has a backslash; a newline is written as `\n`.
     """
-    _check_whole(text, '\n')
-    seen = Observations()
-    known: Dict[Living, Observation] = {}
-    markers = [f'{delimiter}{name}=' for name in _LIVING]
-    start, end = 0, text.find('\n')
-    while end >= 0:
-        # The text is looked at where it stands: to cut 20 MB into lines costs as much as to read them.
-        head = text.find(delimiter, start, end)
-        if text.startswith(_HEAD, start):
-            native_id = text[start + len(_HEAD):end if head < 0 else head].strip()
-            if _ID.fullmatch(native_id) is None:
-                seen.complete = False
-            elif head < 0:
-                _add_unread(seen, native_id)
-            else:
-                living = Living(*[_value(text, marker, head, end, delimiter) for marker in markers])
-                if is_end(living.state):
-                    _add(seen, native_id, observe_end(native_id, _fields(text[head + len(delimiter):end], delimiter)))
-                elif not living.state:
-                    _add_unread(seen, native_id)
+
+    def __init__(self, delimiter: str) -> None:
+        self._delimiter = delimiter
+        self._markers = [f'{delimiter}{name}=' for name in LIVING]
+        self._before: Dict[str, Tuple[Told, Observation]] = {}
+
+    def read(self, text: str) -> Observations:
+        """Read what qstat printed.
+
+        :raises ParseError: if it ends in the middle of a line.
+        """
+        _check_whole(text, '\n')
+        seen = Observations()
+        shared: Dict[Told, Observation] = {}
+        living: Dict[str, Tuple[Told, Observation]] = {}
+        start, end = 0, text.find('\n')
+        while end >= 0:
+            # The text is looked at where it stands: to cut 20 MB into lines costs as much as to read them.
+            head = text.find(self._delimiter, start, end)
+            if text.startswith(_HEAD, start):
+                native_id = text[start + len(_HEAD):end if head < 0 else head].strip()
+                if _ID.fullmatch(native_id) is None:
+                    seen.complete = False
                 else:
-                    if living not in known:
-                        known[living] = observe_living(living)
-                    _add(seen, native_id, known[living])
-        elif head >= 0:
-            seen.complete = False
-        start = end + 1
-        end = text.find('\n', start)
-    return seen
+                    self._read_record(native_id, text, head, end, seen, shared, living)
+            elif head >= 0:
+                seen.complete = False
+            start = end + 1
+            end = text.find('\n', start)
+        self._before = living
+        return seen
+
+    def _read_record(
+        self, native_id: str, text: str, head: int, end: int, seen: Observations, shared: Dict[Told, Observation],
+        living: Dict[str, Tuple[Told, Observation]],
+    ) -> None:
+        told = ('', '', '', '', '') if head < 0 else self._told(text, head, end)
+        if not told[0]:
+            _add_unread(seen, native_id)
+            return
+        if is_end(told[0]):
+            fields = _fields(text[head + len(self._delimiter):end], self._delimiter)
+            _add(seen, native_id, observe_end(native_id, fields))
+            return
+        known = self._before.get(native_id)
+        if known is None or known[0] != told:
+            if told not in shared:
+                shared[told] = observe_living(*told)
+            known = told, shared[told]
+        living[native_id] = known
+        _add(seen, native_id, known[1])
+
+    def _told(self, text: str, head: int, end: int) -> Told:
+        """Find the values of the fields `LIVING`; empty for those that are not there."""
+        delimiter = self._delimiter
+        state, comment, run_count, walltime, expected_start = self._markers
+        native_state = _value(text, state, text.find(state, head, end), head, end, delimiter)
+        return (
+            native_state,
+            # These two stand near the end, the others near the beginning.
+            _value(text, comment, text.rfind(comment, head, end), head, end, delimiter),
+            _value(text, run_count, text.rfind(run_count, head, end), head, end, delimiter),
+            _value(text, walltime, text.find(walltime, head, end), head, end, delimiter),
+            _value(text, expected_start, text.find(expected_start, head, end), head, end, delimiter)
+            if waits(native_state) else '')
+
+
+def parse_jobs(text: str, delimiter: str) -> Observations:
+    """Read one answer of `qstat -f -F dsv`; see `JobRecords`."""
+    return JobRecords(delimiter).read(text)
 
 
 def parse_texts(text: str) -> Observations:
@@ -79,7 +122,7 @@ def parse_texts(text: str) -> Observations:
         elif is_end(fields['job_state']):
             _add(seen, native_id, observe_end(native_id, fields))
         else:
-            _add(seen, native_id, observe_living(Living(*[fields.get(name, '') for name in _LIVING])))
+            _add(seen, native_id, observe_living(*[fields.get(name, '') for name in LIVING]))
     return seen
 
 
@@ -111,14 +154,14 @@ def _check_whole(text: str, ending: str) -> None:
         raise ParseError(f'The answer of qstat ends in the middle of a record: {text[-80:]!r}')
 
 
-def _value(text: str, marker: str, start: int, end: int, delimiter: str) -> str:
-    """Find the value of a field in the record between two places, empty if it is not there.
+def _value(text: str, marker: str, place: int, start: int, end: int, delimiter: str) -> str:
+    """Cut out the value of a field of the record between two places; empty if it is not there.
 
     :param marker: the field's name between a delimiter and `=`.
+    :param place: where it was found; -1 if it was not.
     """
-    place = text.find(marker, start, end)
     if place > 0 and text[place - 1] == '\\':
-        place = _unescaped(text, marker, place, end)
+        place = _unescaped(text, marker, start, end)
     if place < 0:
         return ''
     first = place + len(marker)

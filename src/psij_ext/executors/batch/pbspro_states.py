@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from functools import lru_cache
 from typing import Dict, Mapping, NamedTuple
 
 from psij_ext.core.exit_info import ExitReason
@@ -33,6 +34,7 @@ STATES = {
     'W': JobState.QUEUED,   # waiting for its time, or for files
     'X': JobState.FAILED,   # finished element of an array; the exit status says how
 }
+LIVING = ('job_state', 'comment', 'run_count', 'Resource_List.walltime', 'estimated.start_time')
 _SUBSTATE_TERMINATED = '91'
 _SUBSTATE_FINISHED = '92'
 _SUBSTATE_FAILED = '93'
@@ -54,36 +56,34 @@ class _End(NamedTuple):
     signal: int | None = None
 
 
-class Living(NamedTuple):
-    """What a record says of a job that is not over, in the words of PBS; empty where it says nothing."""
-
-    state: str
-    comment: str
-    run_count: str
-    walltime: str
-    expected_start: str
-
-
 def is_end(native_state: str) -> bool:
     """Whether a job in this state is over."""
     return STATES.get(native_state, JobState.NEW).final
 
 
-def observe_living(job: Living) -> Observation:
-    """Say what a record of a job that is not over means."""
-    state = STATES.get(job.state)
+def waits(native_state: str) -> bool:
+    """Whether a job in this state is still to begin."""
+    return STATES.get(native_state) is JobState.QUEUED
+
+
+def observe_living(native_state: str, comment: str, run_count: str, walltime: str, expected_start: str) -> Observation:
+    """Say what a record of a job that is not over means.
+
+    The arguments are the values of the fields `LIVING`, empty where there is none.
+    """
+    state = STATES.get(native_state)
     if state is None:
-        _note_unknown(job.state)
+        _note_unknown(native_state)
         state = JobState.NEW
-    metadata: Dict[str, object] = {'native_state': job.state}
-    if job.comment:
-        metadata['native_reason'] = job.comment
-    start = pbspro_usage.moment(job.expected_start) if state is JobState.QUEUED else None
+    metadata: Dict[str, object] = {'native_state': native_state}
+    if comment:
+        metadata['native_reason'] = comment
+    start = pbspro_usage.moment(expected_start) if expected_start and waits(native_state) else None
     if start is not None:
         metadata['expected_start'] = start.timestamp()
-    status = JobStatus(state, message=job.comment or None, metadata=metadata)
     return Observation(
-        status, attempt=number(job.run_count) or None, time_limit=pbspro_usage.seconds(job.walltime))
+        JobStatus(state, message=comment or None, metadata=metadata),
+        attempt=number(run_count) or None, time_limit=pbspro_usage.seconds(walltime))
 
 
 def observe_end(native_id: str, fields: Mapping[str, str]) -> Observation:
@@ -102,6 +102,7 @@ def observe_end(native_id: str, fields: Mapping[str, str]) -> Observation:
                        time_limit=pbspro_usage.seconds(fields.get('Resource_List.walltime', '')))
 
 
+@lru_cache(maxsize=1000)
 def number(text: str | None) -> int | None:
     """Read a number of plain digits; None if it is none."""
     return int(text) if text is not None and re.fullmatch(r'-?\d{1,18}', text, re.ASCII) else None

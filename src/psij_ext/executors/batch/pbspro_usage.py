@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Mapping
 
 from psij_ext.core.exit_info import ResourceUsage
@@ -41,6 +42,7 @@ def read_usage(fields: Mapping[str, str]) -> ResourceUsage:
         raw={name: value for name, value in fields.items() if name not in _NOT_KEPT})
 
 
+@lru_cache(maxsize=1000)
 def seconds(text: str) -> float | None:
     """Read a span of time, such as `01:30:00`; None if it is none."""
     match = _SPAN.fullmatch(text)
