@@ -68,7 +68,8 @@ def memory(what: str, parse: Parse, answer: bytes) -> Row:
     kept = parse(result)
     used = tracemalloc.get_traced_memory()[0] / len(kept) * 2
     tracemalloc.stop()
-    return Row(f'memory of what was read of {what}', f'{used:.0f} B a job', f'{MEMORY_LIMIT} B', used / MEMORY_LIMIT, 1.0)
+    return Row(
+        f'memory of what was read of {what}', f'{used:.0f} B a job', f'{MEMORY_LIMIT} B', used / MEMORY_LIMIT, 1.0)
 
 
 def squeue_answer(start: Callable[[int], str]) -> bytes:

@@ -9,7 +9,6 @@ from psij_ext.core import checks
 from psij_ext.core.checks import Checked, Field, instance_of, integer, number, optional
 from psij_ext.core.state import JobState
 
-
 _dictionary = instance_of(dict)
 
 
