@@ -10,7 +10,7 @@ import pytest
 from psij_ext.core.attributes import JobAttributes
 from psij_ext.core.interfaces import JobExecutor
 from psij_ext.core.job import Job
-from psij_ext.core.observation import Site
+from psij_ext.core.observation import Observations, Site
 from psij_ext.core.resources import ResourceSpecV1
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
@@ -147,6 +147,17 @@ def test_a_job_whose_record_cannot_be_read_is_asked_for_alone(executor: PBSProJo
     assert executor.parse_single_status(CommandResult(('qstat',), 153, b'', b'qstat: Unknown Job Id 1.host')) == {}
     with pytest.raises(CommandError):
         executor.parse_single_status(CommandResult(('qstat',), 255, b'', b'qstat: cannot connect'))
+
+
+def test_an_unknown_id_may_hide_what_was_asked_for_behind_it(executor: PBSProJobExecutor) -> None:
+    """Seen with a newer client (qstat-several-one-unknown.head): of 39, 999999 and 32 it printed 39 alone."""
+    row = b'Job Id: 39.host\x1ejob_state=R\n'
+    asked = executor.parse_status(CommandResult(('qstat',), 153, row, b'qstat: Unknown Job Id 999999.host'))
+    assert isinstance(asked, Observations)
+    assert asked.may_hide('32.host')
+    answered = executor.parse_status(CommandResult(('qstat',), 0, row))
+    assert isinstance(answered, Observations)
+    assert not answered.may_hide('32.host')
 
 
 def test_history_that_was_switched_off_is_no_answer(executor: PBSProJobExecutor) -> None:

@@ -318,6 +318,19 @@ def test_a_garbled_record_harms_no_other_and_hides_no_job(name: str, noise: str,
         assert 'job_state=F' in garbled
 
 
+@settings(deadline=None)
+@given(st.text(max_size=20) | st.sampled_from(['\n', '\n\n', '\t', 'Job Id: ', ' = ']), st.data())
+def test_a_garbled_record_in_the_format_for_people_ends_nothing(noise: str, data: st.DataObject) -> None:
+    text = (DATA / 'qstat-f-text.stdout').read_text().replace('job_state = F', 'job_state = R')
+    start = data.draw(st.integers(0, len(text)))
+    garbled = text[:start] + noise + text[start + data.draw(st.integers(0, 30)):]
+    try:
+        seen = parse_texts(garbled)
+    except ParseError:
+        return
+    assert not any(each.status.final for each in seen.values()) or re.search('job_state = *[FX]', garbled)
+
+
 def record(native_id: str = '2.host', **fields: str) -> str:
     shown = {'job_state': 'Q', **fields}
     return f'Job Id: {native_id}' + ''.join(f'{DELIMITER}{name}={value}' for name, value in shown.items()) + '\n'

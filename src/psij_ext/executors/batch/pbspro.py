@@ -131,7 +131,11 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         :raises CommandError: if qstat failed; then it says nothing about any job.
         """
         self._check_answer(result)
-        return self._records.read(result.text)
+        seen = self._records.read(result.text)
+        if seen and result.exit_code != 0:
+            # A newer client of OpenPBS was seen to leave out the jobs that are named after one that it does not know.
+            seen.complete = False
+        return seen
 
     def spellings(self, native_id: str) -> Sequence[str]:
         """Return the id with no more of its server's name than the host, which is how answers are kept, too."""

@@ -96,7 +96,7 @@ def observe(told: Told) -> Observation:
     if not state.final:
         return Observation(JobStatus(state, message=message, metadata=metadata), reason)
     reason, signal = _cause(told, state, reason)
-    if state is JobState.CANCELED and told.state != 'CANCELLED':
+    if state is JobState.CANCELED and ' by ' in told.state:
         message = told.state
     if state is JobState.COMPLETED:
         message = None
@@ -136,7 +136,7 @@ def _cause(told: Told, state: JobState, reason: ExitReason | None) -> tuple[Exit
         return ExitReason.LAUNCH_FAILED, None
     if state is JobState.FAILED and told.reason == _IMPOSSIBLE:
         return ExitReason.NEVER_STARTED, None
-    if told.state == 'CANCELLED' and told.reason == _VAIN_DEPENDENCY:
+    if state is JobState.CANCELED and told.reason == _VAIN_DEPENDENCY:
         return ExitReason.DEPENDENCY_FAILED, None
     signal = told.signal if told.signal in _SIGNALS else None
     return (ExitReason.SIGNALED if signal and reason is ExitReason.EXITED else reason), signal
