@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -180,6 +181,23 @@ def test_a_job_whose_report_fails_harms_itself_alone(scene: Scene, caplog: pytes
     scene.hint(jobs[1])
     scene.poll()
     assert jobs[1].status.state is ACTIVE
+
+
+@pytest.mark.parametrize(('asked', 'known', 'reason'), [
+    (None, 60.0, ExitReason.TIMEOUT),                    # the default of a partition, or of a job that was attached
+    (timedelta(seconds=1), 60.0, ExitReason.TIMEOUT),    # Slurm rounds up to a minute
+    (timedelta(seconds=1), 600.0, ExitReason.CANCELED),  # an administrator gave it more; TERM came from somebody
+    (timedelta(seconds=60), None, ExitReason.TIMEOUT)])
+def test_the_time_limit_is_the_schedulers(scene: Scene, asked: timedelta | None, known: float | None, reason: ExitReason) -> None:
+    job = scene.follow('1', JobSpec('/bin/date', attributes=JobAttributes(duration=asked)))
+    scene.enter(job, 'ACTIVE')
+    scene.source.rows = {'1': replace(row(ACTIVE), time_limit=known)}
+    scene.pass_time(61)
+    scene.end(job, code=143, term=True, began=scene.clock.now - 61)
+    scene.source.rows = {}
+    scene.pass_time(10)
+    assert job.exit_info is not None
+    assert job.exit_info.reason is reason
 
 
 # -- the cause of an end

@@ -278,6 +278,8 @@ class Job:
             back = status.state.order < current.state.order
             if back and (not requeued or status.state is JobState.NEW):
                 return ()
+            # Those who made it may keep it, and share it among jobs; a status can be changed.
+            status = JobStatus(status.state, status.time, status.message, status.exit_code, status.metadata)
             self._status = status
             self._reached = max(self._reached, status.state.order)
             for waiter in self._waiters or ():

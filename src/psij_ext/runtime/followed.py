@@ -94,7 +94,6 @@ class Followed:
         if current_record is not None and current_record.attempt <= self.past_attempts:
             current_record = None
         spec = self.job.spec
-        duration = spec.attributes.duration if spec is not None and spec.attributes is not None else None
         return Evidence(
             exit_record=current_record,
             progress=[entry for entry in self.progress if entry.attempt > self.past_attempts],
@@ -102,7 +101,7 @@ class Followed:
             accounting=in_accounting, accounting_presence=accounting_presence, has_accounting=has_accounting,
             last_seen=self.last_seen, cancel_acknowledged=self.cancel_acknowledged,
             leaves_record=self.folder is not None,
-            time_limit=None if duration is None else duration.total_seconds(),
+            time_limit=self._time_limit,
             stages_in=bool(spec is not None and spec.stage_in),
             request=self._request() if over or current_record is not None else None,
             waited_for_cause=None if self.record_found_at is None else now - self.record_found_at,
@@ -113,6 +112,15 @@ class Followed:
         """Which run of the job the present one is, or the next one where it waits; a requeue makes another."""
         seen = self.last_seen.attempt if self.last_seen is not None else None
         return max(self.past_attempts + 1, seen or 1, *self._attempts())
+
+    @property
+    def _time_limit(self) -> float | None:
+        """The scheduler's own, which it may have rounded up or been told since; else the one that was asked for."""
+        if self.last_seen is not None and self.last_seen.time_limit is not None:
+            return self.last_seen.time_limit
+        spec = self.job.spec
+        duration = spec.attributes.duration if spec is not None and spec.attributes is not None else None
+        return None if duration is None else duration.total_seconds()
 
     def _attempts(self) -> list[int]:
         ended = [] if self.exit_record is None else [self.exit_record.attempt]

@@ -29,6 +29,7 @@ from psij_ext.exceptions import (
 )
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
 from psij_ext.executors.batch.dialect import SchedulerDialect
+from psij_ext.executors.batch.doubts import Doubts
 from psij_ext.executors.configuration import own_config
 from psij_ext.executors.custom_attributes import meant_for
 from psij_ext.executors.following import FollowingExecutor
@@ -289,6 +290,7 @@ class _SchedulerSource:
         self._reference = weakref.ref(executor)
         # Until the site has been asked, an absent job may still be found in accounting.
         self.has_accounting = True
+        self._doubts = Doubts()
 
     @property
     def _executor(self) -> BatchSchedulerExecutor:
@@ -301,12 +303,20 @@ class _SchedulerSource:
         executor = self._executor
         answer = executor.parse_status(executor.run_query(executor.get_status_command(native_ids)))
         self.has_accounting = executor.get_accounting_command(native_ids, 0.0) is not None
-        return answer
+        return self._doubts.settle(answer, native_ids, executor.spellings, self._ask_alone)
 
     def accounting(self, native_ids: Sequence[str], since: float) -> Mapping[str, Observation]:
         executor = self._executor
         command = executor.get_accounting_command(native_ids, since)
-        return {} if command is None else executor.parse_accounting(executor.run_query(command))
+        if command is None:
+            return {}
+        answer = executor.parse_accounting(executor.run_query(command))
+        return self._doubts.settle(answer, native_ids, executor.spellings)
+
+    def _ask_alone(self, native_id: str) -> Mapping[str, Observation] | None:
+        executor = self._executor
+        command = executor.get_single_status_command(native_id)
+        return None if command is None else executor.parse_single_status(executor.run_query(command))
 
 
 def _unknown_outcome(error: CommandError, folder: JobFolder) -> SubmitException:

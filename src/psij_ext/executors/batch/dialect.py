@@ -118,6 +118,24 @@ class SchedulerDialect(ABC):
         statuses = self.parse_status_output(result.exit_code, result.combined_text)
         return {native_id: Observation(status) for native_id, status in statuses.items()}
 
+    def spellings(self, native_id: str) -> Sequence[str]:
+        """Return other ways to write an id, under which an answer may tell of the job; by default none."""
+        return ()
+
+    def get_single_status_command(self, native_id: str) -> List[str] | None:
+        """Return the command that asks for one job whose record in the common answer could not be read.
+
+        It had better ask for another format. None where there is none: then the job is left as it was.
+        """
+        return None
+
+    def parse_single_status(self, result: CommandResult) -> Mapping[str, Observation]:
+        """Read what that command printed; by default like the common answer.
+
+        :raises ParseError: if it is no answer.
+        """
+        return self.parse_status(result)
+
     def get_accounting_command(self, native_ids: Sequence[str], since: float) -> List[str] | None:
         """Return the command that asks for jobs that left the queue; None where no records are kept.
 
