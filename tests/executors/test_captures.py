@@ -7,8 +7,8 @@ from what the scheduler's manual says of its states and exit codes. Where nothin
 from __future__ import annotations
 
 import captured_pbs
-import pytest
 import captured_slurm
+import pytest
 from captured_events import summary
 
 SLURM = [line.split('\t') for line in (captured_slurm.FOLDER / 'table.tsv').read_text().splitlines()[1:]]
