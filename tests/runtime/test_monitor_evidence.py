@@ -8,7 +8,7 @@ import pytest
 from scenes import ACTIVE, CANCELED, COMPLETED, FAILED, QUEUED, STAGE_OUT, TIMED_OUT, Scene, row
 
 from psij_ext.core.attributes import JobAttributes
-from psij_ext.core.exit_info import ExitReason
+from psij_ext.core.exit_info import ExitReason, ResourceUsage
 from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation
 from psij_ext.core.spec import JobSpec
@@ -258,8 +258,8 @@ def test_an_absent_job_is_not_asked_for_more_often_while_accounting_fails(accoun
 
 def test_accounting_is_asked_for_those_that_the_queue_does_not_explain(accounted: Scene) -> None:
     gone, waiting, unclear, clear = (accounted.follow(str(number)) for number in range(4))
-    accounted.source.rows = {
-        '1': row(QUEUED), '2': row(FAILED), '3': row(FAILED, ExitReason.TIMEOUT)}
+    known = replace(row(FAILED, ExitReason.TIMEOUT), usage=ResourceUsage(max_rss=1))
+    accounted.source.rows = {'1': row(QUEUED), '2': row(FAILED), '3': known}
     accounted.source.accounts = {
         '0': row(COMPLETED, ExitReason.EXITED, code=0), '1': row(FAILED, ExitReason.NODE_FAILURE),
         '2': row(FAILED, ExitReason.OUT_OF_MEMORY)}
@@ -267,6 +267,15 @@ def test_accounting_is_asked_for_those_that_the_queue_does_not_explain(accounted
     assert accounted.source.accounting_asked_for == [['0', '2']]
     assert accounted.source.since == [1000.0]
     assert [job.status.state for job in (gone, waiting, unclear, clear)] == [COMPLETED, QUEUED, FAILED, FAILED]
+
+
+def test_accounting_tells_the_usage_of_a_job_whose_end_the_queue_explains(accounted: Scene) -> None:
+    job = accounted.follow('1')
+    accounted.source.rows = {'1': row(FAILED, ExitReason.TIMEOUT)}
+    accounted.source.accounts = {'1': replace(row(FAILED, ExitReason.EXITED), usage=ResourceUsage(max_rss=5))}
+    accounted.pass_time(3)
+    assert job.exit_info is not None and job.exit_info.usage is not None
+    assert (job.exit_info.reason, job.exit_info.usage.max_rss) == (ExitReason.TIMEOUT, 5)
 
 
 def test_without_accounting_it_is_not_asked(scene: Scene) -> None:
