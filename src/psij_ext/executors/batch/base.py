@@ -250,7 +250,7 @@ class BatchSchedulerExecutor(SchedulerDialect, FollowingExecutor):
         :param native_id: the scheduler's name for it.
         :raises InvalidJobException: if that can be no native id, or the job was submitted or attached before.
         """
-        if isinstance(native_id, str) and re.fullmatch(self.native_id_pattern, native_id, re.ASCII) is None:
+        if isinstance(native_id, str) and self.native_id_pattern.fullmatch(native_id) is None:
             raise InvalidJobException(f'{native_id!r} is no native id of a job of {self.name}.')
         super().attach(job, native_id)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,7 +46,7 @@ class SchedulerDialect(ABC):
     custom_attribute_prefixes: ClassVar[tuple[str, ...]] = ()
     label_options: ClassVar[Mapping[str, str]] = {}
     refused_attributes: ClassVar[Mapping[str, str]] = {}
-    native_id_pattern: ClassVar[str] = r'[^\s,-][^\s,]*'
+    native_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r'[^\s,-][^\s,]*')
     native_variables: ClassVar[tuple[str, ...]] = ()
     kept_variables: ClassVar[tuple[str, ...]] = ()
     command_variables: ClassVar[Mapping[str, str]] = {}

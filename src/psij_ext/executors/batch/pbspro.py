@@ -55,7 +55,7 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         'X': 'nobody would be there to talk to the job', 'e': 'use JobSpec.stderr_path', 'j': 'use JobSpec.stderr_path',
         'o': 'use JobSpec.stdout_path', 'v': 'use JobSpec.environment', 'z': 'qsub must print the id of the job',
         'W=block=true': 'use Job.wait'}
-    native_id_pattern = r'\d+(\[\d*\])?(\.[\w.-]+)?'
+    native_id_pattern = pbspro_records.NATIVE_ID
     native_variables = ('PBS_',)
     kept_variables = (
         'PBS_AUTH_METHOD', 'PBS_BATCH_SERVICE_PORT', 'PBS_CONF_FILE', 'PBS_DEFAULT', 'PBS_ENCRYPT_METHOD', 'PBS_EXEC',

@@ -13,7 +13,7 @@ from psij_ext.executors.batch.pbspro_states import LIVING, is_end, number, obser
 Told = Tuple[str, str, str, str, str]
 
 _HEAD = 'Job Id: '
-_ID = re.compile(r'\d{1,18}(?:\[\d{0,18}\])?(?:\.[\w.-]+)?', re.ASCII)
+NATIVE_ID = re.compile(r'\d{1,18}(?:\[\d{0,18}\])?(?:\.[\w.-]+)?', re.ASCII)
 _SERVER_ATTRIBUTE = re.compile(r'^\s+(\w+) = (.*)$', re.MULTILINE)
 
 
@@ -48,7 +48,7 @@ class JobRecords:
             head = text.find(self._delimiter, start, end)
             if text.startswith(_HEAD, start):
                 native_id = text[start + len(_HEAD):end if head < 0 else head].strip()
-                if _ID.fullmatch(native_id) is None:
+                if NATIVE_ID.fullmatch(native_id) is None:
                     seen.complete = False
                 else:
                     self._read_record(native_id, text, head, end, seen, shared, living)
@@ -115,7 +115,7 @@ def parse_texts(text: str) -> Observations:
             name, equals, value = line.strip().partition(' = ')
             if equals:
                 fields.setdefault(name, value)
-        if _ID.fullmatch(native_id) is None:
+        if NATIVE_ID.fullmatch(native_id) is None:
             seen.complete = False
         elif not fields.get('job_state'):
             _add_unread(seen, native_id)
@@ -134,7 +134,7 @@ def short_id(native_id: str) -> str:
 
 def is_id(text: str) -> bool:
     """Whether PBS could take a text for the id of a job."""
-    return _ID.fullmatch(text) is not None
+    return NATIVE_ID.fullmatch(text) is not None
 
 
 def parse_server(text: str) -> Site:
