@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from psij_ext.core.staging import URI, StageIn, StageOut, StageOutFlags, StagingMode
     from psij_ext.core.state import JobState
     from psij_ext.core.status import JobStatus
-    from psij_ext.exceptions import InvalidJobException, PsijExtError, SubmitException, SubmitUncertain
+    from psij_ext.exceptions import (
+        InvalidJobException,
+        NotAllCancelled,
+        PsijExtError,
+        SubmitException,
+        SubmitUncertain,
+    )
     from psij_ext.plugins import Descriptor
 
 __version__ = '0.1.0'
@@ -37,6 +43,7 @@ __all__ = [
     'JobStatus',
     'JobStatusCallback',
     'Launcher',
+    'NotAllCancelled',
     'PsijExtError',
     'ResourceSpec',
     'ResourceSpecV1',
@@ -62,7 +69,8 @@ _ROOMS = {
     'psij_ext.core.staging': ('URI', 'StageIn', 'StageOut', 'StageOutFlags', 'StagingMode'),
     'psij_ext.core.state': ('JobState',),
     'psij_ext.core.status': ('JobStatus',),
-    'psij_ext.exceptions': ('InvalidJobException', 'PsijExtError', 'SubmitException', 'SubmitUncertain'),
+    'psij_ext.exceptions': (
+        'InvalidJobException', 'NotAllCancelled', 'PsijExtError', 'SubmitException', 'SubmitUncertain'),
     'psij_ext.plugins': ('Descriptor',),
 }
 

@@ -5,7 +5,8 @@
     PsijExtError
     ├── InvalidJobException          a job that cannot be run as it is written
     ├── SubmitException              a scheduler refused a job, or a job cannot be cancelled
-    │   └── SubmitUncertain          nobody knows yet whether the scheduler took the job
+    │   ├── SubmitUncertain          nobody knows yet whether the scheduler took the job
+    │   └── NotAllCancelled          some of many jobs cannot be cancelled
     ├── CommandError                 a scheduler's command failed
     │   ├── CommandNotFound          ... because it is not installed here
     │   └── CommandTimeout           ... because it did not answer in time
@@ -20,9 +21,12 @@ A field of a job that is set to a wrong type raises `TypeError`, to a wrong valu
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+# More than these fill a screen; the rest can be read one by one.
+_MOST_REASONS = 10
 
 
 class PsijExtError(Exception):
@@ -94,6 +98,31 @@ class SubmitException(PsijExtError):
 
 class SubmitUncertain(SubmitException):
     """Nobody knows yet whether the scheduler took the job; do not submit it again, it stays followed."""
+
+
+class NotAllCancelled(SubmitException):
+    """Some of many jobs could not be cancelled, each for a reason of its own; the others were.
+
+    It is `transient` if all of them may be cancelled later; command, exit code and output are those of the first.
+
+    Parameters
+    ----------
+    failures
+        For the id of each job that was not cancelled, why.
+    asked
+        How many jobs were to be cancelled.
+    """
+
+    def __init__(self, failures: Mapping[str, SubmitException], asked: int) -> None:
+        first = next(iter(failures.values()))
+        reasons = [error.message for error in failures.values()]
+        more = len(reasons) - _MOST_REASONS
+        shown = [*reasons[:_MOST_REASONS], *([f'... and {more} more'] if more > 0 else [])]
+        super().__init__(
+            '\n'.join([f'{len(failures)} of {asked} jobs could not be cancelled:', *shown]), first,
+            all(error.transient for error in failures.values()), argv=first.argv, exit_code=first.exit_code,
+            stderr=first.stderr)
+        self.failures = dict(failures)
 
 
 class CommandError(PsijExtError):

@@ -114,11 +114,13 @@ psij_look_at() {
 # ---- running ----------------------------------------------------------------------------------------------------
 
 psij_run_script() {
-    local psij_timer= psij_code
+    local psij_code
+    psij_timers=() psij_lines_read=0
     trap 'psij_asked=${psij_asked:-cancel}' TERM
     trap 'psij_asked=${psij_asked:-limit}' USR1
     psij_now
     psij_began=$psij_time
+    trap psij_end_later USR2
     set -m # gives each command in the background a process group
     {
         [ -z "$psij_posix" ] || export POSIXLY_CORRECT=$psij_posix
@@ -126,17 +128,16 @@ psij_run_script() {
         exec /bin/bash -- "$psij_folder/script"
     } 2>&5 5>&- &
     psij_script=$!
-    if [ -n "$psij_limit" ]; then
-        {
-            command -p sleep "$psij_limit"
-            kill -s USR1 $$
-        } 5>&- &
-        psij_timer=$!
-    fi
     set +m
-    [ -n "$psij_asked" ] || wait "$psij_script"
-    psij_code=$?
-    [ -z "$psij_timer" ] || kill -s KILL -- "-$psij_timer"
+    [ -z "$psij_limit" ] || psij_start_timer "$psij_limit" USR1
+    while [ -z "$psij_asked" ]; do
+        psij_interrupted=
+        wait "$psij_script"
+        psij_code=$?
+        [ -n "$psij_interrupted" ] || break
+    done
+    trap : USR2
+    [ ${#psij_timers[@]} -eq 0 ] || kill -s KILL -- "${psij_timers[@]/#/-}"
     if [ -n "$psij_asked" ] || kill -s 0 -- "-$psij_script"; then
         psij_end_session
         wait "$psij_script"
@@ -146,10 +147,32 @@ psij_run_script() {
     [ -e "$psij_folder/exit" ] || [ "$psij_code" -eq 125 ] || psij_record "$psij_code" "$(psij_phase)" "${psij_asked:+1}"
 }
 
+# Somebody asks by USR2 for the end of the job after so many seconds as stand in a new line of the file `end_after`.
+psij_end_later() {
+    local psij_lines psij_line
+    psij_interrupted=1
+    mapfile -t -s "$psij_lines_read" psij_lines < "$psij_folder/end_after"
+    for psij_line in "${psij_lines[@]}"; do
+        ((++psij_lines_read))
+        psij_start_timer "$psij_line" TERM
+    done
+}
+
+# psij_start_timer SECONDS SIGNAL: sends this process a signal later.
+psij_start_timer() {
+    set -m
+    {
+        command -p sleep "$1"
+        kill -s "$2" $$
+    } 5>&- &
+    psij_timers+=("$!")
+    set +m
+}
+
 # Ends what runs in the job's session: with TERM, and with KILL after the grace. The script comes last, so that it can still
 # write its record and deliver the files that it is to deliver when it was cancelled.
 psij_end_session() {
-    trap : TERM USR1
+    trap : TERM USR1 USR2
     [ -z "$psij_asked" ] || echo "$psij_asked" > "$psij_folder/ended_by"
     psij_send_term
     psij_await_end && return

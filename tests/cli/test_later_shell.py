@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from pathlib import Path
 
 import pytest
 from cli_shell import SECONDS, Shell, fake_program
@@ -88,6 +90,23 @@ def test_cancel_goes_on_after_a_job_that_is_over(site):
     wait_for(site, done, 'COMPLETED')
     site('cancel', done, running)
     wait_for(site, running, 'CANCELED')
+
+
+@pytest.mark.conformance(any_launcher=True, not_on=('local',))
+def test_cancel_of_several_jobs_is_one_command(site, execparams):
+    jobs = [submit(site, 'sleep', '1000') for _ in range(3)]
+    program = {'slurm': 'scancel', 'pbspro': 'qdel'}[execparams.executor_name]
+    real = shutil.which(program, path=site.environment['PATH'])
+    logging = site.folder / 'logging' / program
+    logging.parent.mkdir()
+    logging.write_text(f'#!/bin/sh\necho "$#" >> {logging}.log\nexec {real} "$@"\n')
+    logging.chmod(0o700)
+    site.environment['PATH'] = f'{logging.parent}:{site.environment["PATH"]}'
+    said = site('cancel', *jobs).stdout.decode()
+    assert all(job_id[:8] in said for job_id in jobs)
+    assert Path(f'{logging}.log').read_text() == '3\n'
+    for job_id in jobs:
+        wait_for(site, job_id, 'CANCELED')
 
 
 def test_a_job_is_named_by_any_unique_word(site):

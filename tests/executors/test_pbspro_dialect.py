@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
+from signal import Signals
 
 import pytest
 
@@ -20,6 +22,7 @@ from psij_ext.runtime.command import CommandResult
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.script import absolute_spec
 
+DATA = Path(__file__).parent.parent / 'data' / 'pbspro'
 FOLDER = JobFolder(Path('/work/the-job'))
 ASKED = ['qstat', '-E', '-f', '-F', 'dsv', '-D', '\x1e']
 
@@ -205,6 +208,47 @@ def test_cancelling_what_is_over_is_no_error(executor: PBSProJobExecutor, exit_c
 def test_cancelling_somebody_elses_job(executor: PBSProJobExecutor) -> None:
     with pytest.raises(SubmitException, match='Unauthorized Request'):
         executor.process_cancel_command_output(159, 'qdel: Unauthorized Request  9.host')
+
+
+def test_acting_on_many_jobs(executor: PBSProJobExecutor) -> None:
+    assert executor.get_cancel_many_command(['1.a', '2.a']) == ['qdel', '1.a', '2.a']
+    assert executor.get_signal_command(['1.a', '2.a'], Signals.SIGCONT) == ['qsig', '-s', 'SIGCONT', '1.a', '2.a']
+    assert executor.get_hold_command('1.a') == ['qhold', '1.a']
+    assert executor.get_release_command('1.a') == ['qrls', '1.a']
+
+
+@pytest.mark.parametrize('name', ['SIGUSR1', 'SIGTERM', 'SIGALRM', 'SIGRTMIN'])
+def test_a_signal_that_ends_the_login_shell_is_refused(executor: PBSProJobExecutor, name: str) -> None:
+    with pytest.raises(InvalidJobException, match=f'{name} to the login shell'):
+        executor.get_signal_command(['1.a'], Signals[name])
+
+
+def captured(name: str) -> CommandResult:
+    head, _, rest = (DATA / f'{name}.txt').read_bytes().partition(b'--- stdout ---\n')
+    (code,) = re.findall(rb'^# rc: (\d+)$', head, re.MULTILINE)
+    return CommandResult(('q',), int(code), (DATA / f'{name}.stdout').read_bytes(), rest.rpartition(b'--- stderr ---\n')[2])
+
+
+@pytest.mark.parametrize(('name', 'refused'), [
+    ('qdel-several-one-unknown', {'999999.pbshost1': 153}), ('qdel-otheruser', {'69.pbshost1': 159}),
+    ('qdel-finished', {'39.pbshost1': 35}), ('qdel-malformed', {'abc': 1}), ('qsig-queued', {'34.pbshost1': 168}),
+    ('qsig-finished', None)])
+def test_which_of_many_were_refused(executor: PBSProJobExecutor, name: str, refused: dict[str, int] | None) -> None:
+    ids = ['34.pbshost1', '39.pbshost1', '67.pbshost1', '68.pbshost1', '69.pbshost1', '999999.pbshost1', 'abc']
+    refusals = executor.parse_refusals(captured(name), ids)
+    assert (None if refusals is None else {native_id: refusal.exit_code for native_id, refusal in refusals.items()}) == refused
+
+
+def test_refusals_of_one_command_have_codes_of_their_own(executor: PBSProJobExecutor) -> None:
+    said = b'qdel: Job has finished 1.a\nqdel: Unauthorized Request  2.a\n'
+    assert executor.parse_refusals(CommandResult(('qdel',), 159, b'', said), ['1.a', '2.a', '3.a']) == {
+        '1.a': (35, 'qdel: Job has finished 1.a'), '2.a': (159, 'qdel: Unauthorized Request  2.a')}
+
+
+@pytest.mark.parametrize(('command', 'exit_code', 'unanswered'), [
+    ('qdel', 162, True), ('qstat', 255, True), ('qdel', 159, False), ('qdel', 153, False), ('qdel', 0, False)])
+def test_which_commands_had_no_answer(executor: PBSProJobExecutor, command: str, exit_code: int, unanswered: bool) -> None:
+    assert executor.is_without_answer(CommandResult((command,), exit_code)) is unanswered
 
 
 @pytest.mark.parametrize(('exit_code', 'transient'), [(38, True), (162, True), (170, False), (187, False)])

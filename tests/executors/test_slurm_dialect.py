@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 from datetime import datetime, timedelta
 from pathlib import Path
+from signal import Signals
 
 import pytest
 
@@ -360,6 +361,54 @@ def test_a_cancel_that_was_refused_is_an_error(executor: SlurmJobExecutor, out: 
     with pytest.raises(SubmitException, match='exit code 8') as caught:
         executor.process_cancel_command_output(8, out)
     assert (caught.value.exit_code, caught.value.stderr) == (8, out)
+
+
+def test_many_jobs_of_one_cluster(executor: SlurmJobExecutor) -> None:
+    assert executor.get_cancel_many_command(['12', '13_4']) == ['scancel', '12', '13_4']
+    assert executor.get_cancel_many_command(['12;far', '13;far']) == ['scancel', '--clusters=far', '12', '13']
+    assert [executor.command_group(native_id) for native_id in ('12', '13_4', '12;far')] == ['', '', 'far']
+
+
+def test_signalling_and_holding(executor: SlurmJobExecutor) -> None:
+    # acct-17-scancel-signals: without --full a job that has no steps gets nothing.
+    assert executor.get_signal_command(['12', '13'], Signals.SIGUSR1) == ['scancel', '--signal=USR1', '--full', '12', '13']
+    assert executor.get_hold_command('12_3') == ['scontrol', 'uhold', '12_3']
+    assert executor.get_hold_command('12;far') == ['scontrol', '--clusters=far', 'uhold', '12']
+    assert executor.get_release_command('12;far') == ['scontrol', '--clusters=far', 'release', '12']
+
+
+# Seen on Slurm 22.05.8: as another user, and of a job that waits.
+REFUSED = b"""scancel: error: Kill job error on job id 5: Access/permission denied
+scancel: error: Kill job error on job id 7_2: Job can not be altered now, try again later
+"""
+
+
+def test_which_of_many_were_refused(executor: SlurmJobExecutor) -> None:
+    failed = CommandResult(('scancel',), 210, b'', REFUSED)
+    assert executor.parse_refusals(failed, ['4', '5', '7_2']) == {
+        '5': (210, 'Access/permission denied'), '7_2': (210, 'Job can not be altered now, try again later')}
+    assert executor.parse_refusals(failed, ['5;far', '7_2;far']) == {
+        '5;far': (210, 'Access/permission denied'), '7_2;far': (210, 'Job can not be altered now, try again later')}
+    for words in (b'scancel: error: Invalid job id abc', REFUSED + b'scancel: error: Kill job error on job id 9: no', b''):
+        assert executor.parse_refusals(CommandResult(('scancel',), 1, b'', words), ['5', '7_2']) is None
+
+
+@pytest.mark.parametrize(('exit_code', 'words', 'unanswered'), [
+    (140, b'scancel: error: Kill job error on job id 139: Socket timed out on send/recv operation', True),
+    (8, b'scancel: error: Kill job error on job id 137: Unable to contact slurm controller (connect failure)', True),
+    (1, b'slurm_load_jobs error: Unable to contact slurm controller (connect failure)', True),
+    (210, REFUSED, False), (0, b'', False)])
+def test_which_commands_had_no_answer(executor: SlurmJobExecutor, exit_code: int, words: bytes, unanswered: bool) -> None:
+    assert executor.is_without_answer(CommandResult(('scancel',), exit_code, b'', words)) is unanswered
+
+
+@pytest.mark.parametrize(('printed', 'version'), [
+    (b'slurm 23.11.4\n', 'Slurm 23.11.4'), (b'slurm-wlm 22.05.8\n', 'Slurm 22.05.8'), (b'Hello\nslurm 20.02.0-rc1\n', 'Slurm 20.02.0-rc1')])
+def test_versions(executor: SlurmJobExecutor, printed: bytes, version: str) -> None:
+    assert executor.get_version_command() == ['sbatch', '--version']
+    assert executor.parse_version(CommandResult(('sbatch',), 0, printed)) == version
+    with pytest.raises(ParseError):
+        executor.parse_version(CommandResult(('sbatch',), 1, b'', b'sbatch: fatal: no configuration'))
 
 
 def test_listing(executor: SlurmJobExecutor) -> None:

@@ -15,7 +15,7 @@ from psij_ext.core.serialization import JSONSerializer
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
-from psij_ext.exceptions import CommandError
+from psij_ext.exceptions import CommandError, SubmitException
 from psij_ext.executors.following import FollowingExecutor
 from psij_ext.runtime.ending import keep_end, kept_end
 from psij_ext.runtime.jobfolder import JobFolder
@@ -58,8 +58,8 @@ class Executor(FollowingExecutor):
     def render(self, job: Job, folder: JobFolder, nonce: str) -> tuple[str, Sequence[str]]:
         return f'{job.spec and job.spec.directory}', ['start', str(folder.path)]
 
-    def _end(self, native_id: str) -> None:
-        pass
+    def _end(self, native_ids: Sequence[str]) -> Mapping[str, SubmitException]:
+        return {}
 
     def _make_source(self) -> StatusSource:
         return self.scheduler

@@ -78,6 +78,40 @@ def test_hung_server_answers_nobody_and_later_those_who_wait(pbs: SimulatedPBS) 
     assert int(submit(pbs, '-h').partition('.')[0]) == int(doomed.partition('.')[0]) + 2
 
 
+def test_version_needs_no_server(pbs: SimulatedPBS) -> None:
+    """The commands know it by themselves (github.com/openpbs/openpbs/pull/1346 shows what they print)."""
+    pbs.hang()
+    for command in ('qstat', 'qsub', 'qdel', 'qsig'):
+        done = pbs.run(command, '--version', timeout=30)
+        assert (done.returncode, done.stdout, done.stderr) == (0, b'pbs_version = 23.06.06\n', b'')
+
+
+# Seen on a real PBS: a job that ends already is not deleted, and one that has just begun may end in three ways.
+
+
+def test_deleting_what_ends_already_is_refused(pbs: SimulatedPBS) -> None:
+    pbs.set(staging_delay=1000.0)
+    identifier = submit(pbs)
+    pbs.wait(identifier, 'E')
+    done = pbs.run('qdel', identifier)
+    message = f'qdel: Request invalid for state of job {identifier}\n'
+    assert (done.returncode, done.stdout, done.stderr) == (168, b'', message.encode())
+
+
+@pytest.mark.parametrize('status', [0, 265, 271])
+def test_deleting_what_just_begins(pbs: SimulatedPBS, tmp_path: Path, status: int) -> None:
+    pbs.set(session_delay=1000.0, early_exit_status=status)
+    ran, told = tmp_path / 'ran', tmp_path / 'told'
+    identifier = submit(pbs, script=f'trap "touch {told}; exit" TERM; touch {ran}; while :; do :; done'.encode())
+    wait_for_file(ran)
+    assert pbs.state(identifier) == ('R', '41')
+    assert pbs.run('qdel', identifier).returncode == 0
+    pbs.wait(identifier, 'F')
+    assert attribute(pbs, identifier, 'Exit_status') == str(status)
+    assert pbs.state(identifier) == ('F', '91')
+    assert not told.exists()
+
+
 def test_submission_whose_answer_comes_too_late(pbs: SimulatedPBS) -> None:
     last = int(submit(pbs, '-h').partition('.')[0])
     pbs.set(reply_delay=5.0)

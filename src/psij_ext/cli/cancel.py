@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -10,7 +12,8 @@ from psij_ext.cli.errors import Failure, examples, say, told
 from psij_ext.cli.known import KnownJob, Seen, known_jobs, look_at, select
 from psij_ext.cli.options import work_directory_option
 from psij_ext.cli.verbosity import verbose_option
-from psij_ext.exceptions import PsijExtError
+from psij_ext.core.job import Job
+from psij_ext.exceptions import NotAllCancelled, PsijExtError
 
 
 @click.command('cancel', epilog=examples('psij-ext cancel @last',
@@ -27,22 +30,35 @@ def command(jobs: tuple[str, ...], work_directory: Path | None) -> None:
     """
     chosen = select(known_jobs(work_directory), jobs)
     seen = look_at(chosen, work_directory)
-    failed = [known for known in chosen if not _cancel(known, seen)]
+    reasons = _cancel(chosen, seen)
+    for known in chosen:
+        job = seen.jobs[known.folder.job_id]
+        if job.status.final:
+            say(f'job {known} is over already: {job.status.state.name}')
+        elif job.id in reasons:
+            say(reasons[job.id])
+        else:
+            click.echo(f'{known.executor_name} was asked to cancel job {known}')
+    failed = [known for known in chosen if known.folder.job_id in reasons]
     if failed:
         raise Failure(f'not cancelled: {", ".join(map(str, failed))}')
 
 
-def _cancel(known: KnownJob, seen: Seen) -> bool:
-    job = seen.jobs[known.folder.job_id]
-    if job.status.final:
-        say(f'job {known} is over already: {job.status.state.name}')
-        return True
-    try:
-        if known.executor_name not in seen.executors:
-            raise Failure(seen.troubles[known.executor_name])
-        job.cancel()
-    except (PsijExtError, Failure) as error:
-        say(told(error))
-        return False
-    click.echo(f'{known.executor_name} was asked to cancel job {known}')
-    return True
+def _cancel(chosen: Sequence[KnownJob], seen: Seen) -> dict[str, str]:
+    """Cancel jobs, all of an executor at once; return for the ids of those that were not, why."""
+    by_executor: dict[str, list[Job]] = defaultdict(list)
+    for known in chosen:
+        job = seen.jobs[known.folder.job_id]
+        if not job.status.final:
+            by_executor[known.executor_name].append(job)
+    reasons: dict[str, str] = {}
+    for name, group in by_executor.items():
+        try:
+            if name not in seen.executors:
+                raise Failure(seen.troubles[name])
+            seen.executors[name].cancel_many(group)
+        except NotAllCancelled as error:
+            reasons.update((job_id, told(failure)) for job_id, failure in error.failures.items())
+        except (PsijExtError, Failure) as error:
+            reasons.update((job.id, told(error)) for job in group)
+    return reasons

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from psij_ext.core import checks
 from psij_ext.core.checks import Checked, Field, describe, instance_of, optional
+from psij_ext.core.control import JobControl
 from psij_ext.core.described import Described
 from psij_ext.core.job import AnyCallback, Job, call_back, check_callback
 from psij_ext.core.spec import JobSpec
@@ -59,7 +60,7 @@ def _wrong_class(registry: Registry, descriptor: Descriptor, base: type) -> Brok
     )
 
 
-class JobExecutor(Described, ABC):
+class JobExecutor(Described, JobControl):
     """Hands jobs to a scheduler, follows them and cancels them.
 
     Parameters
@@ -129,16 +130,6 @@ class JobExecutor(Described, ABC):
             If the scheduler refused it.
         SubmitUncertain
             If nobody knows; do not submit it again.
-        """
-
-    @abstractmethod
-    def cancel(self, job: Job) -> None:
-        """Ask for the end of a job; its state changes when the scheduler has ended it.
-
-        Raises
-        ------
-        SubmitException
-            If the job was not submitted, or the scheduler refuses.
         """
 
     @abstractmethod

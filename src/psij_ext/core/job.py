@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Callable, Union
 
 from psij_ext.core.checks import Field, describe, instance_of, optional
+from psij_ext.core.control import AnySeconds, AnySignal, read_warning
 from psij_ext.core.exit_info import ExitInfo
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
@@ -143,19 +144,33 @@ class Job:
         """How the job ended and what it used; None until that is known."""
         return self._exit_info
 
-    def cancel(self) -> None:
+    def cancel(self, *, signal: AnySignal | None = None, grace: AnySeconds | None = None) -> None:
         """Ask for the end of the job; nothing happens if it is over.
+
+        Parameters
+        ----------
+        signal
+            A signal to send to the job's processes instead, as a first warning: `signal.SIGUSR1`, a name or a
+            number.
+        grace
+            How long after this signal the job is ended, in seconds or as a timedelta; never if None.
 
         Raises
         ------
         SubmitException
             If the job was not submitted, or the scheduler refuses.
+        InvalidJobException
+            If the executor cannot do what the keywords ask for.
         """
+        warning = read_warning(signal, grace)
         if self._status.final:
             return
         if self._executor is None:
             raise SubmitException(f'Job {self._id} cannot be cancelled: it was not submitted')
-        self._executor.cancel(self)
+        if warning is None:
+            self._executor.cancel(self)  # executors of others may know no keywords
+        else:
+            self._executor.cancel(self, signal=warning.signal, grace=warning.grace)
 
     def wait(
         self,

@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from psij_ext.core.exit_info import ExitInfo
-from psij_ext.core.interfaces import JobExecutor, JobExecutorConfig, Launcher
+from psij_ext.core.interfaces import JobExecutorConfig, Launcher
 from psij_ext.core.job import Job
 from psij_ext.core.serialization import JSONSerializer
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
-from psij_ext.exceptions import CommandError, InvalidJobException, PsijExtError, SubmitException, SubmitUncertain
+from psij_ext.exceptions import InvalidJobException, PsijExtError, SubmitException, SubmitUncertain
+from psij_ext.executors.control import ControllingExecutor
 from psij_ext.runtime import processes
 from psij_ext.runtime.callbacks import CallbackThread
 from psij_ext.runtime.ending import keep_end
@@ -39,10 +40,11 @@ logger = logging.getLogger(__name__)
 
 
 
-class FollowingExecutor(JobExecutor):
+class FollowingExecutor(ControllingExecutor):
     """An executor that keeps a folder for each job and follows its jobs by folder and scheduler.
 
-    Subclasses start a job (`_start`), end one (`_end`), and say where states are asked for (`_make_source`).
+    Subclasses start a job (`_start`), end jobs (`_end`) or warn them (`_warn`), and say where states are asked for
+    (`_make_source`).
     """
 
     def __init__(self, url: str | None = None, config: JobExecutorConfig | None = None) -> None:
@@ -92,13 +94,6 @@ class FollowingExecutor(JobExecutor):
         :param folder: the folder that the script is to use.
         :param nonce: the name of the submission.
         :raises InvalidJobException: if the job cannot be run as written.
-        """
-
-    @abstractmethod
-    def _end(self, native_id: str) -> None:
-        """Ask the scheduler to end a job.
-
-        :raises CommandError: if it does not do so.
         """
 
     @abstractmethod
@@ -162,30 +157,6 @@ class FollowingExecutor(JobExecutor):
             raise
         self._follow_submitted(job, native_id, folder, spec)
 
-    def cancel(self, job: Job) -> None:
-        """Ask for the end of a job; its state changes when the scheduler has ended it.
-
-        Nothing happens if it is over.
-
-        :raises SubmitException: if the job was not submitted here, or the scheduler refuses.
-        """
-        if job.status.final:
-            return
-        if job.native_id is None or job.executor is not self:
-            raise SubmitException(f'Job {job.id} cannot be cancelled: it was not submitted to this executor.')
-        try:
-            self._end(job.native_id)
-        except CommandError as error:
-            raise SubmitException(
-                f'Job {job.native_id} could not be cancelled: {error}', error, argv=error.argv,
-                exit_code=error.exit_code, stderr=error.stderr) from error
-        self._note_cancel(job.native_id)
-        monitor = self._get_monitor()
-        followed = monitor.followed(job)
-        if followed is not None:
-            followed.cancel_acknowledged = True
-        monitor.ask_soon()
-
     def attach(self, job: Job, native_id: str) -> None:
         """Follow a job that was submitted earlier, perhaps by another program.
 
@@ -207,7 +178,7 @@ class FollowingExecutor(JobExecutor):
         if folder is not None:
             if job.spec is None:
                 job.spec = read_spec(folder)
-            submitted = _submission_time(folder)
+            submitted = submission_time(folder)
         self._update_job_status(job, JobStatus(JobState.QUEUED))
         followed = Followed(
             job, native_id, folder, self._report, submitted=submitted, stderr_path=_own_stderr(job.spec),
@@ -344,20 +315,12 @@ class FollowingExecutor(JobExecutor):
         job._set_id(folder.job_id)
         job._bind(self)
         job._set_native_id(native_id)
-        submitted = _submission_time(folder)
+        submitted = submission_time(folder)
         job._record(JobStatus(JobState.QUEUED, time=submitted))
         followed = Followed(
             job, native_id, folder, record_silently, submitted=submitted, stderr_path=_own_stderr(job.spec))
         followed.cancel_acknowledged = folder.cancel_noted
         return followed
-
-    def _note_cancel(self, native_id: str) -> None:
-        folder = JobFolder.find(self.work_directory, native_id)
-        try:
-            if folder is not None:
-                folder.note_cancel()
-        except OSError as error:
-            logger.debug('The cancel of job %s cannot be kept in its folder: %s', native_id, error)
 
     def _report(self, job: Job, status: JobStatus, exit_info: ExitInfo | None, requeued: bool) -> None:
         if exit_info is not None and not job.status.final:
@@ -386,7 +349,8 @@ def read_spec(folder: JobFolder) -> JobSpec | None:
         return None
 
 
-def _submission_time(folder: JobFolder) -> float:
+def submission_time(folder: JobFolder) -> float:
+    """Read when a job was submitted, in seconds since the epoch; 0 where that cannot be read."""
     submitted = (folder.read_record() or {}).get('submitted')
     return submitted if isinstance(submitted, float) else 0.0
 

@@ -8,12 +8,13 @@ import os
 import signal
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import List
+from typing import Callable, List
 
 from psij_ext.core import checks
 from psij_ext.core.checks import Field, optional
+from psij_ext.core.control import FirstWarning
 from psij_ext.core.exit_info import ExitInfo
 from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
@@ -28,9 +29,10 @@ from psij_ext.runtime import processes
 from psij_ext.runtime.children import Reaper, spawn
 from psij_ext.runtime.evidence import Patience
 from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.local_jobs import LocalJobs
 from psij_ext.runtime.monitor import StatusSource
 from psij_ext.runtime.places import user_state_folder
-from psij_ext.runtime.process_table import ProcessTable, is_supervised, parse_native_id, running_scripts
+from psij_ext.runtime.process_table import ProcessTable, parse_native_id
 from psij_ext.runtime.schedule import Rhythm
 from psij_ext.runtime.script import full_script, known_resources, render, script_context
 from psij_ext.runtime.slots import Slots
@@ -40,8 +42,6 @@ _TEMPLATES = data_folder('templates')
 _OWN_VARIABLES = ('HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'TZ')
 _OWN_PATH = '/usr/local/bin:/usr/bin:/bin'
 _TRANSIENT = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-# How long a supervisor may take from its start to its handler for TERM, on a machine that is busy.
-_SECONDS_TO_START = 10.0
 _SECONDS_BETWEEN_LOOKS = 0.002
 _LOOKS_AT_A_SESSION = 100
 
@@ -84,7 +84,9 @@ class LocalJobExecutor(FollowingExecutor):
     their configuration allows. The native id is the pid and the start time of the supervisor; every process
     of the user on this machine can attach to it.
 
-    When a job is cancelled, or has run for its `duration`, its processes get TERM, and KILL after a grace.
+    When a job is cancelled, or has run for its `duration`, its processes get TERM, and KILL after a grace. A signal
+    that is sent instead reaches the program and what it started. Where the end is to follow after a time, the
+    supervisor sees to it, whatever becomes of the program that asked. Jobs that wait cannot be held.
     What it leaves running in its process group when it ends by itself is ended in the same way, as a batch
     scheduler does.
 
@@ -222,21 +224,30 @@ class LocalJobExecutor(FollowingExecutor):
             os.close(place_written)
         return f'{pid}.{start_time}'
 
-    def _end(self, native_id: str) -> None:
-        parsed = parse_native_id(native_id)
-        if parsed is None:
-            return
-        pid = parsed[0]
-        deadline = time.monotonic() + _SECONDS_TO_START
-        while is_supervised(native_id):
-            # Before it has its handler, TERM would end it without a record, or be lost.
-            if processes.handles(pid, signal.SIGTERM) or time.monotonic() > deadline:
-                _terminate(pid)
-                return
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
-        if native_id in running_scripts():
-            for member in processes.in_session(pid):
-                _terminate(member)
+    # -- after the submission
+
+    def scheduler_version(self) -> str:
+        """Return the version of this library, which does here what a scheduler does elsewhere."""
+        return f'psij-ext {self.version}'
+
+    def _end(self, native_ids: Sequence[str]) -> Mapping[str, SubmitException]:
+        return _each(native_ids, LocalJobs(self._slots).end)
+
+    def _warn(self, native_ids: Sequence[str], warning: FirstWarning) -> Mapping[str, SubmitException]:
+        def warn(native_id: str) -> None:
+            folder = JobFolder.find(self.work_directory, native_id)
+            if warning.grace is None:
+                LocalJobs(self._slots).signal(native_id, folder, warning.signal)
+            else:
+                LocalJobs(self._slots).end_after(native_id, folder, warning.signal, warning.grace)
+
+        return _each(native_ids, warn)
+
+    def _record(self, native_id: str, folder: JobFolder | None) -> dict[str, str]:
+        described = LocalJobs(self._slots).describe(native_id, folder)
+        if not described:
+            raise CommandError(f'Nothing is known on this machine of job {native_id}.', argv=())
+        return {'native_id': native_id, **described}
 
     # -- following
 
@@ -282,9 +293,13 @@ def _kill_session(leader: int) -> None:
             return
 
 
-def _terminate(pid: int) -> None:
-    try:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-    except PermissionError as error:
-        raise CommandError(f'process {pid} belongs to somebody else', argv=()) from error
+def _each(native_ids: Sequence[str], act: Callable[[str], None]) -> dict[str, SubmitException]:
+    """Do something to each job; return those to which it could not be done, and why."""
+    failures = {}
+    for native_id in native_ids:
+        try:
+            act(native_id)
+        except (CommandError, OSError) as error:
+            failures[native_id] = SubmitException(f'Job {native_id} could not be cancelled: {error}', error)
+            failures[native_id].__cause__ = error
+    return failures

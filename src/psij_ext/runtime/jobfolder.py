@@ -227,6 +227,13 @@ class JobFolder:
         end = self._read_journal().get('end')
         return end if isinstance(end, dict) else None
 
+    def write_end_after(self, seconds: float) -> None:
+        """Keep after how much time the supervisor of a local job shall end it, for when it is told to read that.
+
+        One line for each time that somebody asks, so that none is lost where two ask at once.
+        """
+        self._append('end_after', f'{seconds:.3f}\n'.encode())
+
     def note_cancel(self) -> None:
         """Keep that the scheduler took a cancel of ours."""
         self._append('journal', _journal_line('cancel', time.time()))

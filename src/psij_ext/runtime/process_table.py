@@ -87,15 +87,22 @@ def running_scripts() -> frozenset[str]:
 
     A pid may have been given to another process since; a script has the native id in its environment.
     """
-    found: set[str] = set()
-    for environment in Path('/proc').glob('[1-9]*/environ'):
-        try:
-            variables = environment.read_bytes().split(b'\0')
-        except OSError:  # somebody else's, or gone
-            continue
-        found.update(variable[len(_VARIABLE):].decode('ascii', 'replace')
-                     for variable in variables if variable.startswith(_VARIABLE))
-    return frozenset(found)
+    return frozenset(native_id for environment in Path('/proc').glob('[1-9]*/environ')
+                     for native_id in _given_to(environment))
+
+
+def is_script(pid: int, native_id: str) -> bool:
+    """Tell whether a process is the script of a job, or a shell that the script has divided itself into."""
+    return native_id in _given_to(Path(f'/proc/{pid}/environ'))
+
+
+def _given_to(environment: Path) -> list[str]:
+    try:
+        variables = environment.read_bytes().split(b'\0')
+    except OSError:  # somebody else's, or gone
+        return []
+    return [variable[len(_VARIABLE):].decode('ascii', 'replace')
+            for variable in variables if variable.startswith(_VARIABLE)]
 
 
 def _alive(state: JobState, native_state: str) -> Observation:

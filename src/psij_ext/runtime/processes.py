@@ -47,6 +47,12 @@ def in_session(session: int) -> list[int]:
     return [pid for pid in pids if _stat(pid)[3:4] == [str(session).encode()]]
 
 
+def parent(pid: int) -> int | None:
+    """Give the parent of a process; None where no such process runs."""
+    fields = _stat(pid)
+    return int(fields[1]) if fields else None
+
+
 def handles(pid: int, signal_number: int) -> bool:
     """Tell whether a process has a handler for a signal; False where there is no such process.
 

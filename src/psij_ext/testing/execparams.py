@@ -30,6 +30,9 @@ _SECONDS_BETWEEN_LOOKS = 0.02
 _TELLING = ('exit', 'nodes', 'progress', 'scheduler.out', 'stderr', 'stdout')
 # Custom attributes with which a scheduler keeps a job in the queue.
 _HOLDS: Mapping[str, Mapping[str, object]] = {'slurm': {'slurm.hold': None}, 'pbspro': {'pbs.h': None}}
+# Custom attributes that let a job wait for the end of another, up to its native id.
+_FOLLOWS: Mapping[str, tuple[str, str]] = {
+    'slurm': ('slurm.dependency', 'afterany:'), 'pbspro': ('pbs.W', 'depend=afterany:')}
 
 
 def make_executor(name: str, **settings: Any) -> JobExecutor:
@@ -174,6 +177,16 @@ class ExecParams:
         executor = self.executor(max_processes=1)
         self.reach(self.submit(self.job('/bin/sleep', ['1000']), executor), JobState.ACTIVE)
         return self.submit(job, executor)
+
+    def submit_after(self, first: Job, job: Job) -> Job:
+        """Submit a job that waits until another one is over, and return it."""
+        if self.executor_name in _FOLLOWS and job.spec is not None:
+            name, value = _FOLLOWS[self.executor_name]
+            job.spec.attributes.set_custom_attribute(name, value + str(first.native_id).partition(';')[0])
+            return self.submit(job)
+        if self.executor_name != 'local':
+            pytest.skip(f'how a job of {self.executor_name} waits for another is not known here')
+        return self.submit(job, self.executor(max_processes=1))
 
     # -- waiting and looking
 

@@ -287,7 +287,7 @@ def test_cancel_shortly_before_the_limit_is_a_cancel(machine: Machine) -> None:
     other = machine.executor()
     attached = Job()
     other.attach(attached, str(job.native_id))
-    other._end(str(job.native_id))  # so that nobody knows of a cancel but the supervisor
+    other._end([str(job.native_id)])  # so that nobody knows of a cancel but the supervisor
     for each in (job, attached):
         assert end(each)[::2] == (JobState.CANCELED, ExitReason.CANCELED)
         assert each.status.message is None

@@ -16,6 +16,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Dict, List, Mapping, Sequence, Tuple
 
+from psij_ext.core.control import FirstWarning
 from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation, Site
@@ -28,11 +29,12 @@ from psij_ext.exceptions import (
     SubmitUncertain,
 )
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
+from psij_ext.executors.batch.control import SchedulerControl
 from psij_ext.executors.batch.dialect import SchedulerDialect
 from psij_ext.executors.batch.doubts import Doubts
 from psij_ext.executors.configuration import own_config
 from psij_ext.executors.custom_attributes import meant_for
-from psij_ext.executors.following import FollowingExecutor
+from psij_ext.executors.following import FollowingExecutor, submission_time
 from psij_ext.runtime import processes
 from psij_ext.runtime.command import (
     CommandResult,
@@ -199,12 +201,41 @@ class BatchSchedulerExecutor(SchedulerDialect, FollowingExecutor):
             logger.warning('The submission of job %s was interrupted; it runs all the same, as %s.',
                            folder.job_id, native_id)
 
-    def _end(self, native_id: str) -> None:
-        result = self.runner.run(
-            self.get_cancel_command(native_id), timeout=self._batch_config.command_timeout,
-            env=self._environment())
-        if result.exit_code != 0:
-            self.process_cancel_command_output(result.exit_code, result.combined_text)
+    # -- after the submission
+
+    def scheduler_version(self) -> str:
+        """Return the product and the version of the scheduler's commands on this machine, such as `Slurm 22.05.8`.
+
+        :raises CommandError: if they do not tell.
+        :raises InvalidJobException: if there is no command to ask with.
+        """
+        return self._control.version()
+
+    @property
+    def _control(self) -> SchedulerControl:
+        return SchedulerControl(self.name, self, self._run_action, self.run_query)
+
+    def _run_action(self, argv: Sequence[str]) -> CommandResult:
+        return self.runner.run(argv, timeout=self._batch_config.command_timeout, env=self._environment())
+
+    def _end(self, native_ids: Sequence[str]) -> Mapping[str, SubmitException]:
+        return self._control.end(native_ids)
+
+    def _warn(self, native_ids: Sequence[str], warning: FirstWarning) -> Mapping[str, SubmitException]:
+        if warning.grace is not None:
+            raise InvalidJobException(
+                f'The executor {self.name} cannot end a job some time after a signal: its scheduler knows no such '
+                'command. Leave grace out, and cancel the job when its time is over.')
+        return self._control.signal(native_ids, warning.signal)
+
+    def _hold(self, native_id: str) -> None:
+        self._control.hold(native_id)
+
+    def _release(self, native_id: str) -> None:
+        self._control.release(native_id)
+
+    def _record(self, native_id: str, folder: JobFolder | None) -> Dict[str, str]:
+        return self._control.record(native_id, 0.0 if folder is None else submission_time(folder))
 
     def custom_attributes(self, job: Job) -> List[Dict[str, object]]:
         """Return the custom attributes that a directive can hold, with `key`, `value` and `has_value`.

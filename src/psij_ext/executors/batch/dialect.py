@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import re
+import signal as signals
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, ClassVar, List
+from typing import IO, ClassVar, Dict, List, NamedTuple
 
 from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation, Site
 from psij_ext.core.status import JobStatus
-from psij_ext.exceptions import InvalidJobException
+from psij_ext.exceptions import InvalidJobException, ParseError
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
 from psij_ext.runtime.command import CommandResult
 from psij_ext.runtime.script import full_script, render
+
+
+class Refusal(NamedTuple):
+    """Why a command did nothing for one job: the exit code that it would have had for this job alone, and its words."""
+
+    exit_code: int
+    words: str
 
 
 class SchedulerDialect(ABC):
@@ -174,3 +182,69 @@ class SchedulerDialect(ABC):
         :raises InvalidJobException: if the scheduler cannot express a field of the job.
         """
         return {}
+
+    # -- what can be done to jobs; a scheduler that cannot leaves the method as it is
+
+    def command_group(self, native_id: str) -> str:
+        """Return a name for those jobs that one command can act on together; by default all of them."""
+        return ''
+
+    def get_cancel_many_command(self, native_ids: Sequence[str]) -> List[str] | None:
+        """Return the command that ends several jobs of a group; None where each takes a command of its own."""
+        return None
+
+    def get_signal_command(self, native_ids: Sequence[str], signal: signals.Signals) -> List[str] | None:
+        """Return the command that sends a signal to all processes of jobs of a group.
+
+        :raises InvalidJobException: if jobs of this scheduler cannot outlive that signal, whatever they do about it.
+        """
+        return None
+
+    def get_hold_command(self, native_id: str) -> List[str] | None:
+        """Return the command that keeps a waiting job from being started."""
+        return None
+
+    def get_release_command(self, native_id: str) -> List[str] | None:
+        """Return the command that lets a held job be started."""
+        return None
+
+    def is_without_answer(self, result: CommandResult) -> bool:
+        """Tell whether a command failed because the scheduler was not reached or did not answer.
+
+        Nobody knows then whether it takes effect.
+        """
+        return False
+
+    def parse_refusals(self, result: CommandResult, native_ids: Sequence[str]) -> Mapping[str, Refusal] | None:
+        """Read for which of its jobs a command that failed did nothing.
+
+        :return: these alone; None where that cannot be told, so that each job has to be tried on its own.
+        """
+        return None
+
+    # -- what can be asked for
+
+    def get_record_commands(self, native_id: str, since: float) -> Sequence[List[str]]:
+        """Return the commands that print all that is known of a job; the next is run where one does not know it.
+
+        :param since: when the job was submitted, in seconds since the epoch.
+        """
+        return ()
+
+    def parse_record(self, result: CommandResult, native_id: str) -> Dict[str, str]:
+        """Read all fields of a job out of what such a command printed; empty where it does not know the job.
+
+        :raises ParseError: if it cannot be read.
+        """
+        return {}
+
+    def get_version_command(self) -> List[str] | None:
+        """Return the command that prints the scheduler's version, if possible without asking its server."""
+        return None
+
+    def parse_version(self, result: CommandResult) -> str:
+        """Read product and version, such as `Slurm 22.05.8`.
+
+        :raises ParseError: if there is none.
+        """
+        raise ParseError(f'No version is known of {result.argv[0]}.')

@@ -1,8 +1,12 @@
-"""The dialect of PBS Pro and OpenPBS: qsub(1B), qstat(1B), qdel(1B), qselect(1B) of the PBS Reference Guide."""
+"""The dialect of PBS Pro and OpenPBS: qsub(1B), qstat(1B), qdel(1B), qsig(1B), qhold(1B), qrls(1B), qselect(1B).
+
+The source is the PBS Reference Guide, where nothing else is said.
+"""
 
 from __future__ import annotations
 
 import re
+import signal as signals
 from pathlib import Path
 from typing import Dict, List, Mapping, Sequence
 
@@ -11,9 +15,10 @@ from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation, Site
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import InvalidJobException, ParseError, SubmitException
-from psij_ext.executors.batch import pbspro_records
+from psij_ext.executors.batch import pbspro_job_record, pbspro_records
 from psij_ext.executors.batch.base import BatchSchedulerExecutor
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
+from psij_ext.executors.batch.dialect import Refusal
 from psij_ext.installation import data_folder
 from psij_ext.runtime.command import CommandResult, command_error
 from psij_ext.runtime.script import hours_minutes_seconds
@@ -23,11 +28,18 @@ _JOB_ID = re.compile(r'^(\d+(?:\[\d*\])?(?:\.[\w.-]+)?)\s*$', re.MULTILINE)
 _NOT_IN_A_NAME = re.compile(r'[^A-Za-z0-9._+-]')
 _LONGEST_NAME = 230
 _JOB_UNKNOWN, _JOB_FINISHED = 153, 35
+_NO_ANSWER = 255
 # What qdel says of a job that is ending already.
 _WRONG_STATE = 168
 _USER_LIMIT, _NO_SERVER = 38, 162
 _NO_HISTORY = 'not configured to maintain job history'
+_CODES = {
+    'Unknown Job Id': _JOB_UNKNOWN, 'Job has finished': _JOB_FINISHED, 'Request invalid for state of job': _WRONG_STATE}
 _DELIMITER = '\x1e'
+# signal(7): what passes over or stops a process that has made no arrangements.
+_HARMLESS_SIGNALS = (
+    signals.SIGCHLD, signals.SIGCONT, signals.SIGSTOP, signals.SIGTSTP, signals.SIGTTIN, signals.SIGTTOU,
+    signals.SIGURG, signals.SIGWINCH)
 # Together the arguments of a command may take some 2 MB (execve(2)); more ids than these are asked for as "all jobs".
 _MOST_IDS = 10_000
 
@@ -177,6 +189,73 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         if not _is_answer(exit_code) and exit_code != _WRONG_STATE:
             raise SubmitException(
                 f'qdel failed with exit code {exit_code}: {out.strip()}', exit_code=exit_code, stderr=out)
+
+    def get_cancel_many_command(self, native_ids: Sequence[str]) -> List[str]:
+        """Return the qdel command for several jobs; it deletes those that it can."""
+        return ['qdel', *native_ids]
+
+    def get_signal_command(self, native_ids: Sequence[str], signal: signals.Signals) -> List[str]:
+        """Return the qsig command; it sends a signal to all processes of running jobs.
+
+        Among them is the login shell that runs a job's script, and with it the whole job ends. It was seen to die of
+        TERM (Exit_status 271 is 256 + 15), and a bash that reads its command from a pipe dies of USR1 as well.
+
+        :raises InvalidJobException: if that shell would die of the signal.
+        """
+        if signal not in _HARMLESS_SIGNALS:
+            raise InvalidJobException(
+                f'PBS sends {signal.name} to the login shell that runs the job\'s script too, which dies of it, and '
+                'the job ends. So pbspro sends only signals that every shell outlives: '
+                f'{", ".join(harmless.name for harmless in _HARMLESS_SIGNALS)}.')
+        return ['qsig', '-s', signal.name, *native_ids]
+
+    def get_hold_command(self, native_id: str) -> List[str]:
+        """Return the qhold command; the hold is the user's own, which is the default."""
+        return ['qhold', native_id]
+
+    def get_release_command(self, native_id: str) -> List[str]:
+        """Return the qrls command for the user's own hold."""
+        return ['qrls', native_id]
+
+    def parse_refusals(self, result: CommandResult, native_ids: Sequence[str]) -> Mapping[str, Refusal] | None:
+        """Read the line that qdel and qsig print for each job to which they did nothing.
+
+        Their exit code is that of the last one (seen in OpenPBS 23.06). qsig does not name jobs that are over.
+        """
+        refusals: Dict[str, Refusal] = {}
+        for line in result.error_text.splitlines():
+            words, _, native_id = line.rpartition(' ')
+            if native_id not in native_ids:
+                return None
+            reason = words.partition(': ')[2].strip()
+            refusals[native_id] = Refusal(_CODES.get(reason, result.exit_code), line)
+        return refusals or None
+
+    def is_without_answer(self, result: CommandResult) -> bool:
+        """Tell whether the server was not reached: exit code 162, and 255 of qstat."""
+        return result.exit_code == _NO_SERVER or (result.exit_code == _NO_ANSWER and result.argv[0] == 'qstat')
+
+    def get_record_commands(self, native_id: str, since: float) -> Sequence[List[str]]:
+        """Return the qstat command that shows all attributes of a job; with history, of one that is over too."""
+        return [self.get_status_command([native_id])]
+
+    def parse_record(self, result: CommandResult, native_id: str) -> Dict[str, str]:
+        """Read all attributes that qstat printed; none where the job is not known any more.
+
+        :raises ParseError: if they cannot be read.
+        """
+        return pbspro_job_record.parse_job(result.text, _DELIMITER) if _is_answer(result.exit_code) else {}
+
+    def get_version_command(self) -> List[str]:
+        """Return the qstat command that prints its version; it does not ask the server."""
+        return ['qstat', '--version']
+
+    def parse_version(self, result: CommandResult) -> str:
+        """Read product and version.
+
+        :raises ParseError: if there is none.
+        """
+        return pbspro_job_record.parse_version(result.combined_text)
 
     def get_list_command(self) -> List[str]:
         """Return the qselect command that prints the ids of this user's jobs that are not over."""

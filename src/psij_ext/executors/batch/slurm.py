@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal as signals
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,19 +12,22 @@ from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation, Site
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import ParseError, SubmitException
-from psij_ext.executors.batch import slurm_accounting, slurm_records
+from psij_ext.executors.batch import slurm_accounting, slurm_job_record, slurm_records
 from psij_ext.executors.batch.base import BatchSchedulerExecutor
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
+from psij_ext.executors.batch.dialect import Refusal
 from psij_ext.installation import data_folder
 from psij_ext.runtime.command import CommandResult, command_error
 from psij_ext.runtime.script import hours_minutes_seconds
 
 _SUBMITTED = re.compile(r'^(?:Submitted batch job )?(\d+)(?:(?:;| on cluster )([\w.-]+))?\s*$', re.ASCII | re.MULTILINE)
 _NATIVE_ID = re.compile(r'\d{1,18}(?:_\d{1,18}|\+\d{1,9})?(?:;[\w.-]+)?', re.ASCII)
+_NO_ANSWER = (
+    'Socket timed out', 'Unable to contact slurm controller', 'Connection refused', 'Zero Bytes were transmitted')
 _TRANSIENT = (
-    'Socket timed out', 'Unable to contact slurm controller', 'Slurm temporarily unable',
-    'QOSMaxSubmitJobPerUserLimit', 'AssocMaxSubmitJobLimit', 'Connection refused',
-    'Zero Bytes were transmitted')
+    *_NO_ANSWER, 'Slurm temporarily unable', 'QOSMaxSubmitJobPerUserLimit', 'AssocMaxSubmitJobLimit')
+_NOT_CANCELLED = re.compile(r'^scancel: error: Kill job error on job id (\S+?): (.*)$', re.MULTILINE)
+_VERSION = re.compile(r'^slurm(?:-wlm)? (\S+)\s*$', re.MULTILINE)
 _MEBIBYTE = 1024 * 1024
 # One argument of a command ends at 128 KiB (execve(2)); some room is left.
 _LONGEST_ARGUMENT = 100_000
@@ -141,8 +145,7 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         """
         if self.site.accounting is False:
             return None
-        begin = datetime.fromtimestamp(max(since - 60.0, 0.0)).strftime('%Y-%m-%dT%H:%M:%S')
-        return ['sacct', '--noheader', '--parsable2', f'--starttime={begin}',
+        return ['sacct', '--noheader', '--parsable2', f'--starttime={_start_time(since)}',
                 f'--format={slurm_accounting.ACCOUNTING_FORMAT}',
                 *self._selection(native_ids, '--jobs', '--user')]
 
@@ -157,17 +160,86 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
 
     def get_cancel_command(self, native_id: str) -> list[str]:
         """Return the scancel command."""
-        number, _, cluster = native_id.partition(';')
-        return ['scancel', *([f'--clusters={cluster}'] if cluster else []), number]
+        return self.get_cancel_many_command([native_id])
 
     def process_cancel_command_output(self, exit_code: int, out: str) -> None:
         """Check what scancel printed; it is silent and successful for jobs that are unknown or over.
 
         :raises SubmitException: if the job was not cancelled.
         """
-        if 'already completing or completed' not in out:
+        if 'already completing or completed' not in out and 'Invalid job id specified' not in out:
             raise SubmitException(f'scancel failed with exit code {exit_code}: {out.strip()}',
                                   exit_code=exit_code, stderr=out)
+
+    def command_group(self, native_id: str) -> str:
+        """Return the name of the job's cluster: a command acts on jobs of one."""
+        return native_id.partition(';')[2]
+
+    def get_cancel_many_command(self, native_ids: Sequence[str]) -> list[str]:
+        """Return the scancel command for jobs of one cluster."""
+        return ['scancel', *self._named(native_ids)]
+
+    def get_signal_command(self, native_ids: Sequence[str], signal: signals.Signals) -> list[str]:
+        """Return the scancel command that sends a signal to the batch script and to all that it started.
+
+        Without `--full` it was seen to reach nobody in a job that has no steps.
+        """
+        return ['scancel', f'--signal={signal.name[len("SIG"):]}', '--full', *self._named(native_ids)]
+
+    def parse_refusals(self, result: CommandResult, native_ids: Sequence[str]) -> Mapping[str, Refusal] | None:
+        """Read the line that scancel prints for each job to which it did nothing."""
+        by_number = {native_id.partition(';')[0]: native_id for native_id in native_ids}
+        lines = _NOT_CANCELLED.findall(result.error_text)
+        if not lines or not all(number in by_number for number, _ in lines):
+            return None
+        return {by_number[number]: Refusal(result.exit_code, words.strip()) for number, words in lines}
+
+    def is_without_answer(self, result: CommandResult) -> bool:
+        """Tell whether the controller was not reached; a scancel that timed out was seen to take effect later."""
+        return result.exit_code != 0 and any(message in result.error_text for message in _NO_ANSWER)
+
+    def get_hold_command(self, native_id: str) -> list[str]:
+        """Return the scontrol command that holds a job so that its owner can release it."""
+        return ['scontrol', *self._cluster_option(native_id), 'uhold', native_id.partition(';')[0]]
+
+    def get_release_command(self, native_id: str) -> list[str]:
+        """Return the scontrol command that releases a job."""
+        return ['scontrol', *self._cluster_option(native_id), 'release', native_id.partition(';')[0]]
+
+    def get_record_commands(self, native_id: str, since: float) -> list[list[str]]:
+        """Return the scontrol command that shows the job; for one that left the queue, the sacct command."""
+        where, number = self._cluster_option(native_id), native_id.partition(';')[0]
+        commands = [['scontrol', *where, 'show', 'job', number]]
+        if self.site.accounting is not False:
+            commands.append([
+                'sacct', *where, '--parsable2', f'--delimiter={slurm_job_record.SEPARATOR}', '--allocations',
+                f'--starttime={_start_time(since)}', '--format=ALL', f'--jobs={number}'])
+        return commands
+
+    def parse_record(self, result: CommandResult, native_id: str) -> dict[str, str]:
+        """Read all fields that scontrol or sacct printed; none where the job is not known any more.
+
+        :raises ParseError: if they cannot be read.
+        """
+        if result.exit_code != 0:
+            return {}
+        if result.argv[0] == 'sacct':
+            return slurm_job_record.parse_accounting_record(result.text)
+        return slurm_job_record.parse_show_job(result.text)
+
+    def get_version_command(self) -> list[str]:
+        """Return the sbatch command that prints its version; it does not ask the controller."""
+        return ['sbatch', '--version']
+
+    def parse_version(self, result: CommandResult) -> str:
+        """Read the version; Debian's packages call the product `slurm-wlm`.
+
+        :raises ParseError: if there is none.
+        """
+        found = _VERSION.search(result.text)
+        if found is None:
+            raise ParseError(f'sbatch named no version: {result.combined_text!r}')
+        return f'Slurm {found[1]}'
 
     def get_list_command(self) -> list[str]:
         """Return the squeue command that prints the ids of this user's jobs that are not over."""
@@ -186,6 +258,14 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
             raise command_error('scontrol gave no answer', result)
         return slurm_records.parse_config(result.text)
 
+    @staticmethod
+    def _cluster_option(native_id: str) -> list[str]:
+        cluster = native_id.partition(';')[2]
+        return [f'--clusters={cluster}'] if cluster else []
+
+    def _named(self, native_ids: Sequence[str]) -> list[str]:
+        return [*self._cluster_option(native_ids[0]), *(native_id.partition(';')[0] for native_id in native_ids)]
+
     def _selection(self, native_ids: Sequence[str], by_id: str, by_user: str) -> list[str]:
         # One id that is none makes the command fail for all.
         parts = [native_id.partition(';') for native_id in native_ids if _NATIVE_ID.fullmatch(native_id)]
@@ -203,6 +283,11 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
     def _own_cluster(self) -> str | None:
         """The cluster whose jobs have ids without a cluster's name, if it is known."""
         return self._site.clusters[0] if self._site is not None and self._site.clusters else None
+
+
+def _start_time(since: float) -> str:
+    """Write when accounting is to begin, a little before a job's submission, because clocks differ."""
+    return datetime.fromtimestamp(max(since - 60.0, 0.0)).strftime('%Y-%m-%dT%H:%M:%S')
 
 
 def _file_name_pattern(folder: str, name: str) -> str:

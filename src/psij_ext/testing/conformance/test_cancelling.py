@@ -144,13 +144,3 @@ def test_cancel_new_job(execparams: ExecParams) -> None:
     with pytest.raises(SubmitException):
         execparams.executor().cancel(job)
     assert job.status.state is JobState.NEW
-
-
-@once
-def test_cancel_many(execparams: ExecParams) -> None:
-    """Many jobs at once are cancelled."""
-    jobs = [execparams.submit(execparams.job('/bin/sleep', ['1000'])) for _ in range(10)]
-    for job in jobs:
-        job.cancel()
-    for job in jobs:
-        expect_canceled(execparams, job)

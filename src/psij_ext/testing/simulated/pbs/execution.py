@@ -79,6 +79,7 @@ class Execution:
         self._exit: int | None = None
         self._started = time.time()
         self._ending = False
+        self._given_status: int | None = None
         self.over_walltime = False
         self.home = Path.home()
         self.usage: struct_rusage | None = None
@@ -240,6 +241,17 @@ class Execution:
         if self._exit is None or session_members(self.session):
             self.signal(signal.SIGKILL)
 
+    def kill_at_once(self, exit_status: int) -> None:
+        """Kill the job in the moment of its start, when PBS does not know yet what it is to wait for.
+
+        Parameters
+        ----------
+        exit_status
+            what PBS then says of it
+        """
+        self._given_status = exit_status
+        self.kill()
+
     def exceed_walltime(self) -> None:
         """End the job because its time is over, and say so in its output."""
         self.over_walltime = True
@@ -267,7 +279,8 @@ class Execution:
         if session_members(self.session):
             self._loop.after(PAUSE, self._wait_for_session)
         elif self._exit is not None:
-            self._finish(OVER_WALLTIME if self.over_walltime else self._exit)
+            status = self._exit if self._given_status is None else self._given_status
+            self._finish(OVER_WALLTIME if self.over_walltime else status)
 
     def _finish(self, exit_status: int) -> None:
         delay = self._settings().finish_delay

@@ -51,6 +51,8 @@ class Interventions:
     def delete(self, job: Job, by: str, force: bool = False) -> None:
         """Delete a job that has not ended; one that runs gets TERM, and KILL where it does not obey.
 
+        One that is ending already is refused, as was seen on a real PBS.
+
         Parameters
         ----------
         by
@@ -58,6 +60,8 @@ class Interventions:
         force
             whether to begin with KILL
         """
+        if job.state == 'E':
+            raise refuse(WRONG_STATE)
         if job.is_array:
             self._delete_array(job, by, force)
         elif job.parent is not None and job.index is not None and job.index not in job.parent.subjobs:
@@ -70,7 +74,10 @@ class Interventions:
             if not job.deleted:
                 job.change(comment=f'{job.values["comment"]} and terminated' + (f' by {by}' if by else ''))
             job.deleted, job.forced = True, force
-            if force:
+            early = self._runner.early_exit_status
+            if early is not None and job.values['substate'] == '41':
+                job.execution.kill_at_once(early)
+            elif force:
                 job.execution.kill()
             else:
                 job.execution.terminate()

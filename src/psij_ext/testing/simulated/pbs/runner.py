@@ -31,6 +31,11 @@ class Runner:
         self._dependencies = Dependencies(registry, self.queue, self._abort)
         self._scheduled = False
 
+    @property
+    def early_exit_status(self) -> int | None:
+        """The Exit_status of a job that is deleted before its session is known; None where that is as later."""
+        return self._settings().early_exit_status
+
     def admit(self, job: Job) -> None:
         """Give a new job its first state."""
         self._dependencies.register(job)

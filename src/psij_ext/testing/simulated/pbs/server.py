@@ -55,10 +55,10 @@ class Server:
             call.finish(255, error=f'{call.program}: the simulation failed\n{traceback.format_exc()}')
 
     def _carry_out(self, call: Call) -> None:
-        if self.settings.hung:
-            self._held.append(call)
-        elif call.arguments == ['--version']:
+        if call.arguments == ['--version']:  # the command answers that by itself
             call.finish(0, f'pbs_version = {self.settings.version}\n')
+        elif self.settings.hung:
+            self._held.append(call)
         elif call.program == 'qsub':
             if needs_input(call):
                 call.read_input(lambda script: self._guard(call, lambda: self._submit(call, script)))

@@ -39,6 +39,9 @@ class Settings:
         how long PBS tries to deliver output that cannot be delivered (E meanwhile; 30 s in a real one)
     kill_delay
         from TERM to KILL
+    early_exit_status
+        what becomes of a job that is deleted in substate 41: it is killed without TERM and has this Exit_status, of
+        which 0, 265 and 271 were seen on a real PBS; with None it gets TERM as later
     reply_delay
         how long an answer takes that PBS has already acted on
     scheduling, queue_enabled, queue_started
@@ -68,6 +71,7 @@ class Settings:
     staging_delay: float = 0.0
     delivery_timeout: float = 0.2
     kill_delay: float = 1.0
+    early_exit_status: int | None = None
     reply_delay: float = 0.0
     scheduling: bool = True
     queue_enabled: bool = True

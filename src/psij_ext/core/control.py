@@ -1,0 +1,179 @@
+"""What can be done to jobs once they are submitted: end them, signal them, hold them, and ask for all that is known."""
+
+from __future__ import annotations
+
+import signal as signals
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Union
+
+from psij_ext.core import checks
+from psij_ext.exceptions import InvalidJobException, NotAllCancelled, SubmitException
+
+if TYPE_CHECKING:
+    from psij_ext.core.job import Job
+
+AnySignal = Union[signals.Signals, str, int]
+AnySeconds = Union[int, float, timedelta]
+
+
+@dataclass(frozen=True)
+class FirstWarning:
+    """What a job's processes are sent before its end, or instead of it.
+
+    Parameters
+    ----------
+    signal
+        The signal.
+    grace
+        After how many seconds the end follows; None where only the signal is wanted.
+    """
+
+    signal: signals.Signals
+    grace: float | None = None
+
+
+def read_warning(signal: AnySignal | None, grace: AnySeconds | None) -> FirstWarning | None:
+    """Read the keywords of a cancel; None where the job is to be ended at once.
+
+    Raises
+    ------
+    TypeError
+        If one has a wrong type.
+    ValueError
+        If there is no such signal, the time is negative, or there is a time and no signal.
+    """
+    if signal is None:
+        if grace is not None:
+            raise ValueError('cancel: grace: is the time from a signal to the end, and there is no signal')
+        return None
+    return FirstWarning(read_signal(signal), None if grace is None else checks.seconds('cancel: grace', grace))
+
+
+def read_signal(signal: object) -> signals.Signals:
+    """Read a signal: `signal.SIGUSR1`, `'USR1'`, `'SIGUSR1'` or its number.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    ValueError
+        If there is no such signal.
+    """
+    if isinstance(signal, bool) or not isinstance(signal, (str, int)):
+        raise TypeError(f'cancel: signal: expected a signal, its name or its number, got {checks.describe(signal)}')
+    try:
+        if isinstance(signal, str):
+            name = signal.upper()
+            return signals.Signals[name if name.startswith('SIG') else f'SIG{name}']
+        return signals.Signals(signal)
+    except (KeyError, ValueError):
+        raise ValueError(f'cancel: signal: there is no signal {checks.describe(signal)}') from None
+
+
+class JobControl(ABC):
+    """The part of an executor that does something to jobs which were submitted."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name of the executor."""
+
+    @abstractmethod
+    def cancel(self, job: Job, *, signal: AnySignal | None = None, grace: AnySeconds | None = None) -> None:
+        """Ask for the end of a job; its state changes when the scheduler has ended it.
+
+        Nothing happens if the job is over. With a signal, its processes are sent this signal instead, as a first
+        warning; that alone is no cancel. With a grace as well, the end follows after that time.
+
+        Parameters
+        ----------
+        signal
+            What to send: `signal.SIGUSR1`, a name or a number.
+        grace
+            How long after the signal the job is ended, in seconds or as a timedelta.
+
+        Raises
+        ------
+        SubmitException
+            If the job was not submitted, or the scheduler refuses. If it is `transient`, the scheduler did not
+            answer: nobody knows whether it ends the job. To cancel again does no harm.
+        InvalidJobException
+            If this executor cannot do what the keywords ask for.
+        ValueError
+            If there is no such signal.
+        """
+
+    def cancel_many(
+        self, jobs: Iterable[Job], *, signal: AnySignal | None = None, grace: AnySeconds | None = None
+    ) -> None:
+        """Ask for the end of many jobs, in one command where the scheduler can; else as `cancel` does for one.
+
+        Raises
+        ------
+        NotAllCancelled
+            If some could not be cancelled; its `failures` say which and why. All others are.
+        """
+        warning = read_warning(signal, grace)
+        failures: dict[str, SubmitException] = {}
+        chosen = {job.id: job for job in jobs}
+        for job in chosen.values():
+            try:
+                if warning is None:
+                    self.cancel(job)  # executors of others may know no keywords
+                else:
+                    self.cancel(job, signal=warning.signal, grace=warning.grace)
+            except SubmitException as error:
+                failures[job.id] = error
+        if failures:
+            raise NotAllCancelled(failures, len(chosen))
+
+    def hold(self, job: Job) -> None:
+        """Keep a job that waits from being started; one that runs goes on.
+
+        Raises
+        ------
+        SubmitException
+            If the job is over, or the scheduler refuses.
+        InvalidJobException
+            If the job was not submitted here, or this executor cannot hold jobs.
+        """
+        raise InvalidJobException(f'The executor {self.name} cannot hold jobs.')
+
+    def release(self, job: Job) -> None:
+        """Let a job that is held be started.
+
+        Raises
+        ------
+        SubmitException
+            If the job is over, or the scheduler refuses.
+        InvalidJobException
+            If the job was not submitted here, or this executor cannot hold jobs.
+        """
+        raise InvalidJobException(f'The executor {self.name} cannot hold jobs, so that none is to be released.')
+
+    def native_record(self, job: Job) -> dict[str, str]:
+        """Return all that the scheduler knows of a job, alive or over, under the scheduler's own names.
+
+        Raises
+        ------
+        CommandError
+            If the scheduler does not know the job any more, or does not answer.
+        InvalidJobException
+            If the job was not submitted here, or this executor has no such records.
+        """
+        raise InvalidJobException(f'The executor {self.name} has no records of its own of job {job.id}.')
+
+    def scheduler_version(self) -> str:
+        """Return the product and the version of the scheduler, such as `Slurm 22.05.8`.
+
+        Raises
+        ------
+        CommandError
+            If its commands do not tell.
+        InvalidJobException
+            If this executor cannot ask for it.
+        """
+        raise InvalidJobException(f'The executor {self.name} cannot tell the version of its scheduler.')

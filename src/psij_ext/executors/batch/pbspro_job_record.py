@@ -1,0 +1,71 @@
+"""All that PBS knows of one job, out of `qstat -f -F dsv`, and the name and version of the product."""
+
+from __future__ import annotations
+
+import re
+from typing import Dict, List
+
+from psij_ext.exceptions import ParseError
+
+_JOB_ID = 'Job Id: '
+# PBS prints its version on standard output, Torque on standard error: `pbs_version = 23.06.06` and `Version: 6.1.2`.
+_PBS_VERSION = re.compile(r'^pbs_version = (?:PBSPro_)?(\d+(?:\.\d+)*)', re.MULTILINE)
+_TORQUE_VERSION = re.compile(r'^Version: (\S+)', re.MULTILINE)
+# PBS Pro 19 was followed by OpenPBS 20.0 (github.com/openhpc/ohpc/pull/1224) and by PBS Pro 2020.1: its versions are
+# years since.
+_FIRST_OPENPBS, _FIRST_YEAR = 20, 1000
+
+
+def parse_job(text: str, delimiter: str) -> Dict[str, str]:
+    """Read the record of one job: its id as `Job_Id`, and all its attributes; a resource is `Resource_List.ncpus`.
+
+    :return: the fields; none where there is no record.
+    :raises ParseError: if the line is no record.
+    """
+    line = next((line for line in text.split('\n') if line.startswith(_JOB_ID)), None)
+    if line is None:
+        return {}
+    first, *fields = split_fields(line, delimiter)
+    record = {'Job_Id': first[len(_JOB_ID):].strip()}
+    for field in fields:
+        name, equals, value = field.partition('=')
+        if not equals:
+            raise ParseError(f'qstat printed a field without a value: {field!r}')
+        record.setdefault(name, value)
+    if len(record) == 1:
+        raise ParseError(f'qstat printed no fields: {line[:1000]!r}')
+    return record
+
+
+def split_fields(line: str, delimiter: str) -> List[str]:
+    r"""Divide a line of `qstat -F dsv` into its fields, and write their values as they were.
+
+    qstat was seen to put a backslash before a delimiter in a value and before a backslash, and to write a newline as
+    `\n` and a form feed as `\f`; but a backslash before a quote or a comma stands as it is. Other control characters
+    come as `^A` and so on, and stay so.
+    """
+    mark = re.escape(delimiter)
+    fields = ['']
+    for escaped, end, plain in re.findall(rf'\\({mark}|\\|n|f)|({mark})|(\\?.)', line, re.DOTALL):
+        if end:
+            fields.append('')
+        else:
+            fields[-1] += {'n': '\n', 'f': '\f'}.get(escaped, escaped) or plain
+    return fields
+
+
+def parse_version(text: str) -> str:
+    """Read product and version out of what `qstat --version` printed: PBS Pro, OpenPBS or Torque.
+
+    :raises ParseError: if there is none.
+    """
+    torque = _TORQUE_VERSION.search(text)
+    if torque is not None:
+        return f'Torque {torque[1]}'
+    found = _PBS_VERSION.search(text)
+    if found is None:
+        raise ParseError(f'qstat named no version: {text!r}')
+    # A fourth number is the moment of the build.
+    version = '.'.join(found[1].split('.')[:3])
+    major = int(found[1].partition('.')[0])
+    return f'OpenPBS {version}' if _FIRST_OPENPBS <= major < _FIRST_YEAR else f'PBS Pro {version}'

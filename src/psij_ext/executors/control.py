@@ -1,0 +1,181 @@
+"""What all our executors do to jobs after their submission: cancel, signal, look up."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from psij_ext.core.control import AnySeconds, AnySignal, FirstWarning, read_warning
+from psij_ext.core.interfaces import JobExecutor
+from psij_ext.core.job import Job
+from psij_ext.exceptions import InvalidJobException, NotAllCancelled, SubmitException
+from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.monitor import StatusMonitor
+
+logger = logging.getLogger(__name__)
+
+
+class ControllingExecutor(JobExecutor):
+    """An executor that cancels jobs by their native ids, many at once, and knows afterwards which it cancelled.
+
+    Subclasses end jobs (`_end`); where they can, they send signals (`_warn`).
+    """
+
+    # -- what subclasses give
+
+    @property
+    @abstractmethod
+    def work_directory(self) -> Path:
+        """Where the folders of this executor's jobs lie."""
+
+    @abstractmethod
+    def _get_monitor(self) -> StatusMonitor:
+        """Return what follows the jobs."""
+
+    @abstractmethod
+    def _end(self, native_ids: Sequence[str]) -> Mapping[str, SubmitException]:
+        """Ask the scheduler to end jobs.
+
+        :return: why not, for each that it does not end. Jobs that are over are not among them; those of which
+            nobody knows have a reason that is `transient`.
+        """
+
+    def _warn(self, native_ids: Sequence[str], warning: FirstWarning) -> Mapping[str, SubmitException]:
+        """Send the processes of jobs a signal; with a grace, the end of the jobs must follow by itself.
+
+        :return: as `_end`, of the signals.
+        :raises InvalidJobException: if this cannot be done here.
+        """
+        raise InvalidJobException(f'The executor {self.name} cannot send signals to jobs.')
+
+    def _hold(self, native_id: str) -> None:
+        """Keep a waiting job from being started.
+
+        :raises SubmitException: if the scheduler refuses.
+        :raises InvalidJobException: if it cannot do that.
+        """
+        raise InvalidJobException(f'The executor {self.name} cannot hold jobs.')
+
+    def _release(self, native_id: str) -> None:
+        """Let a held job be started; as `_hold`."""
+        raise InvalidJobException(f'The executor {self.name} cannot hold jobs, so that none is to be released.')
+
+    def _record(self, native_id: str, folder: JobFolder | None) -> dict[str, str]:
+        """Return all that is known of a job.
+
+        :param folder: the job's folder; None for a job that was submitted by other means.
+        :raises CommandError: if nothing is, or the scheduler does not answer.
+        :raises InvalidJobException: if there is nothing to ask with.
+        """
+        raise InvalidJobException(f'The executor {self.name} has no records of its own of job {native_id}.')
+
+    # -- the interface
+
+    def cancel(self, job: Job, *, signal: AnySignal | None = None, grace: AnySeconds | None = None) -> None:
+        """Ask for the end of a job; its state changes when the scheduler has ended it.
+
+        Nothing happens if it is over. With a signal, its processes are sent this signal instead; that alone is no
+        cancel. With a grace as well, the end follows after that time.
+
+        :param signal: what to send: `signal.SIGUSR1`, a name or a number.
+        :param grace: how long after the signal the job is ended, in seconds or as a timedelta.
+        :raises SubmitException: if the job was not submitted here, or the scheduler refuses. If it is `transient`, the
+            scheduler did not answer: whether it ends the job will be seen, and to cancel again does no harm.
+        :raises InvalidJobException: if this executor cannot do what the keywords ask for.
+        :raises ValueError: if there is no such signal.
+        """
+        for failure in self._cancel([job], read_warning(signal, grace)).values():
+            raise failure
+
+    def cancel_many(self, jobs: Iterable[Job], *, signal: AnySignal | None = None,
+                    grace: AnySeconds | None = None) -> None:
+        """Ask for the end of many jobs, in as few commands as the scheduler allows; else as `cancel` does for one.
+
+        :raises NotAllCancelled: if some could not be cancelled; its `failures` say which and why. All others are.
+        """
+        chosen = {job.id: job for job in jobs}
+        failures = self._cancel(list(chosen.values()), read_warning(signal, grace))
+        if failures:
+            raise NotAllCancelled(failures, len(chosen))
+
+    def hold(self, job: Job) -> None:
+        """Keep a job that waits from being started; one that runs goes on, and waits where it is queued again.
+
+        :raises SubmitException: if the job is over, or the scheduler refuses.
+        :raises InvalidJobException: if the job was not submitted here, or this executor cannot hold jobs.
+        """
+        self._hold(self._waiting_id_of(job))
+        self._get_monitor().ask_soon()
+
+    def release(self, job: Job) -> None:
+        """Let a job that is held be started.
+
+        :raises SubmitException: if the job is over, or the scheduler refuses.
+        :raises InvalidJobException: if the job was not submitted here, or this executor cannot hold jobs.
+        """
+        self._release(self._waiting_id_of(job))
+        self._get_monitor().ask_soon()
+
+    def native_record(self, job: Job) -> dict[str, str]:
+        """Return all that the scheduler knows of a job, alive or over, under the scheduler's own names.
+
+        :raises CommandError: if the scheduler does not know the job any more, or does not answer.
+        :raises InvalidJobException: if the job was not submitted here, or there is nothing to ask with.
+        """
+        native_id = self._native_id_of(job)
+        return self._record(native_id, JobFolder.find(self.work_directory, native_id))
+
+    # -- for the interface
+
+    def _native_id_of(self, job: Job) -> str:
+        """Return the native id of a job that was submitted or attached here.
+
+        :raises InvalidJobException: if it was not.
+        """
+        if job.native_id is None or job.executor is not self:
+            raise InvalidJobException(f'Job {job.id} was not submitted to this executor.')
+        return job.native_id
+
+    def _waiting_id_of(self, job: Job) -> str:
+        native_id = self._native_id_of(job)
+        if job.status.final:  # the scheduler may not know that yet
+            raise SubmitException(f'Job {native_id} is over: {job.status.state}.')
+        return native_id
+
+    def _cancel(self, jobs: Sequence[Job], warning: FirstWarning | None) -> dict[str, SubmitException]:
+        """End or warn those of the jobs that live; return for the ids of those that were not, why."""
+        failures: dict[str, SubmitException] = {}
+        alive: list[tuple[Job, str]] = []
+        for job in jobs:
+            if job.status.final:
+                continue
+            try:
+                alive.append((job, self._native_id_of(job)))
+            except InvalidJobException as error:
+                failures[job.id] = SubmitException(f'It cannot be cancelled: {error}', error)
+        native_ids = list(dict.fromkeys(native_id for _, native_id in alive))
+        if not native_ids:
+            return failures
+        refused = self._end(native_ids) if warning is None else self._warn(native_ids, warning)
+        failures.update((job.id, refused[native_id]) for job, native_id in alive if native_id in refused)
+        if warning is None or warning.grace is not None:
+            self._acknowledge([(job, native_id) for job, native_id in alive if native_id not in refused])
+            # Also for those of which nobody knows: the queue will tell.
+            self._get_monitor().ask_soon()
+        return failures
+
+    def _acknowledge(self, cancelled: Sequence[tuple[Job, str]]) -> None:
+        """Keep in mind that the scheduler has taken our cancels of these jobs."""
+        monitor = self._get_monitor()
+        for job, native_id in cancelled:
+            folder = JobFolder.find(self.work_directory, native_id)
+            try:
+                if folder is not None:
+                    folder.note_cancel()
+            except OSError as error:
+                logger.debug('The cancel of job %s cannot be kept in its folder: %s', native_id, error)
+            followed = monitor.followed(job)
+            if followed is not None:
+                followed.cancel_acknowledged = True
