@@ -196,6 +196,19 @@ def test_a_code_from_129_to_192_is_a_signal(code: int, reason: ExitReason, signa
     assert judgement.exit_info.signal == signal
 
 
+@pytest.mark.parametrize(('code', 'signal'), [(143, 15), (137, 9), (0, None), (1, None)])
+@pytest.mark.parametrize('said', [None, 15])
+@pytest.mark.parametrize(('state', 'reason'), [
+    (JobState.CANCELED, ExitReason.CANCELED), (JobState.FAILED, ExitReason.TIMEOUT),
+    (JobState.FAILED, ExitReason.OUT_OF_MEMORY)])
+def test_the_signal_is_that_of_the_code_that_is_told_whatever_the_scheduler_says_of_one(
+        state: JobState, reason: ExitReason, said: int | None, code: int, signal: int | None) -> None:
+    given = evidence(seen(state, reason, signal=said), exit_record=record(code, term=True), waited_for_cause=0.0)
+    judgement = assert_ended(given, state, reason, code)
+    assert judgement.exit_info is not None
+    assert judgement.exit_info.signal == signal
+
+
 @pytest.mark.parametrize('phase', STEPS_BEFORE_LAUNCH)
 @pytest.mark.parametrize('code', [0, 1, 7])
 def test_a_step_before_the_launch_failed(phase: str, code: int) -> None:
