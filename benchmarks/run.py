@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import following
 from measure import Row, report
 
 from psij_ext import Job, JobAttributes, JobExecutor, JobSpec
@@ -66,6 +67,6 @@ def submit(executor: JobExecutor, attributes: JobAttributes, count: int) -> tupl
 
 
 if __name__ == '__main__':
-    rows = [import_time(), submission()]
+    rows = [import_time(), submission(), *following.rows()]
     report(rows, Path(sys.argv[1]) if len(sys.argv) > 1 else None)
     sys.exit(0 if all(row.met for row in rows) else 1)

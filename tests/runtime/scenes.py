@@ -70,9 +70,10 @@ class Scene:
     def __init__(self, work: Path, rhythm: Rhythm = Rhythm(), patience: Patience = Patience(),
                  has_accounting: bool = False) -> None:
         self.work = work
+        self.patience = patience
         self.clock = Clock()
         self.source = FakeSource(self.clock, has_accounting)
-        self.monitor = StatusMonitor(self.source, rhythm, patience, 'monitor of a test', clock=lambda: self.clock.now)
+        self.monitor = StatusMonitor(self.source, rhythm, 'monitor of a test', clock=lambda: self.clock.now)
         self.mailbox = self.monitor.mailbox(work)
         self.seen: dict[str, list[JobState]] = {}
 
@@ -84,7 +85,7 @@ class Scene:
         job._set_native_id(native_id)
         self.seen[job.id] = []
         self.report(job, JobStatus(QUEUED), None, False)
-        self.monitor.take(Followed(job, native_id, folder, self.report, submitted=self.clock.now))
+        self.monitor.take(Followed(job, native_id, folder, self.report, submitted=self.clock.now, patience=self.patience))
         return job
 
     def report(self, job: Job, status: JobStatus, exit_info: ExitInfo | None, requeued: bool) -> None:

@@ -199,7 +199,7 @@ def test_the_cause_is_asked_for_and_taken(scene: Scene) -> None:
     assert job.status.state is FAILED
     assert job.exit_info is not None
     assert (job.exit_info.reason, job.exit_info.exit_code) == (ExitReason.OUT_OF_MEMORY, 137)
-    assert job.status.metadata == {'native_state': 'OUT_OF_MEMORY'}
+    assert job.status.metadata == {'native_state': 'OUT_OF_MEMORY', 'attempt': 1}
     assert scene.queries(since=began) == 1
 
 
@@ -271,6 +271,33 @@ def test_a_requeue_is_seen(scene: Scene, has_folder: bool) -> None:
     assert scene.seen[job.id] == [QUEUED, ACTIVE, QUEUED, ACTIVE, QUEUED, ACTIVE, COMPLETED]
 
 
+def test_the_first_run_is_number_one_in_every_state(scene: Scene) -> None:
+    job = scene.follow('1')
+    for state in (QUEUED, ACTIVE):
+        scene.source.rows['1'] = row(state)
+        scene.pass_time(31)
+        assert (job.status.state, attempt(job)) == (state, 1)
+    scene.enter(job, 'ACTIVE')
+    scene.end(job)
+    scene.poll()
+    assert (job.status.state, attempt(job)) == (COMPLETED, 1)
+
+
+def test_runs_are_counted_as_the_scheduler_does(scene: Scene) -> None:
+    job = scene.follow('1', has_folder=False)
+    scene.source.rows['1'] = row(ACTIVE, attempt=3)
+    scene.pass_time(31)
+    assert attempt(job) == 3
+
+
+def test_what_a_source_says_is_not_changed(scene: Scene) -> None:
+    scene.source.rows['1'] = said = row(ACTIVE)
+    job = scene.follow('1')
+    scene.pass_time(31)
+    assert job.status.state is ACTIVE
+    assert said.status.metadata == {'native_state': 'ACTIVE'}
+
+
 def requeued(scene: Scene) -> Job:
     """A job that ran, was killed, and waits for its second run."""
     job = scene.follow('1')
@@ -282,7 +309,12 @@ def requeued(scene: Scene) -> Job:
     scene.source.rows['1'] = row(QUEUED, attempt=2)
     scene.pass_time(10)
     assert scene.seen[job.id] == [QUEUED, ACTIVE, QUEUED]
+    assert attempt(job) == 2
     return job
+
+
+def attempt(job: Job) -> object:
+    return (job.status.metadata or {}).get('attempt')
 
 
 def test_a_requeue_after_an_end_is_seen(scene: Scene) -> None:
@@ -295,6 +327,7 @@ def test_a_requeue_after_an_end_is_seen(scene: Scene) -> None:
     scene.end(job, attempt=2)
     scene.pass_time(1)
     assert scene.seen[job.id] == [QUEUED, ACTIVE, QUEUED, ACTIVE, COMPLETED]
+    assert attempt(job) == 2
 
 
 @pytest.mark.parametrize('failure', [TIMED_OUT, None])
@@ -347,4 +380,4 @@ def test_what_was_said_at_the_same_moment_is_made_up_for(scene: Scene) -> None:
     scene.pass_time(0.5)
     scene.source.rows['1'] = row(ACTIVE)
     scene.pass_time(60)
-    assert job.status.metadata == {'native_state': 'ACTIVE'}
+    assert job.status.metadata == {'native_state': 'ACTIVE', 'attempt': 1}

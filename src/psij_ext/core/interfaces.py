@@ -216,6 +216,10 @@ class JobExecutor(Described, ABC):
             raise InvalidJobException('JobSpec.executable: is missing')
         return spec
 
+    def _look_after(self, job: Job) -> None:
+        """Somebody is about to wait for a job of this executor."""
+        return
+
     def _update_job_status(self, job: Job, status: JobStatus, requeued: bool = False) -> None:
         """Take a status of a job, and tell the callbacks of each transition."""
         for transition in job._record(status, requeued):

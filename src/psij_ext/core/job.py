@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 # Reentrant, because a signal handler may run while its own thread holds it.
 _lock = threading.RLock()
 
+
+def renew_lock() -> None:
+    """Begin with a free lock, in a child process that was forked off while some thread of the parent held it."""
+    global _lock
+    _lock = threading.RLock()
+
+
 # What a job cannot have skipped on its way into a state. A staging step may have nothing to do, and a job may
 # fail or be cancelled at any moment.
 _BEFORE_ACTIVE = (JobState.QUEUED,)
@@ -177,6 +184,8 @@ class Job:
         """
         seconds = _timeout_seconds(timeout)
         order = _lowest_order(target_states)
+        if self._executor is not None:
+            self._executor._look_after(self)
         with _lock:
             if self._reached >= order:
                 return self._status

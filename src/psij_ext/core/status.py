@@ -29,7 +29,8 @@ class JobStatus(Checked):
     exit_code
         The exit code, where the state is final and there is one.
     metadata
-        Further facts; `native_state` and `native_reason` are the scheduler's own words.
+        Further facts; `native_state` and `native_reason` are the scheduler's own words, `attempt` is which run of
+        the job this is about, from 1, and `expected_start` is when a waiting job may begin, in seconds since the epoch.
     """
 
     __slots__ = ('_exit_code', '_message', '_metadata', '_state', '_time')

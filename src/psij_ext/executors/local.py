@@ -240,7 +240,11 @@ class LocalJobExecutor(FollowingExecutor):
     # -- following
 
     def _make_source(self) -> StatusSource:
-        return ProcessTable(self._slots, self._reaper)
+        return ProcessTable(self._slots)
+
+    @property
+    def _scheduler_key(self) -> object:
+        return self._slots.path
 
     def _rhythm(self) -> Rhythm:
         return Rhythm(first=0.1, interval=2.0)

@@ -86,6 +86,9 @@ class Patience:
     for_absent: float = 120.0
 
 
+USUAL_PATIENCE = Patience()
+
+
 @dataclass(frozen=True)
 class Judgement:
     """What follows from the evidence: a status, or none; with `exit_info` the job is over."""

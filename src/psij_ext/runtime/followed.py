@@ -13,7 +13,7 @@ from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
-from psij_ext.runtime.evidence import Evidence, Presence
+from psij_ext.runtime.evidence import USUAL_PATIENCE, Evidence, Patience, Presence
 from psij_ext.runtime.jobfolder import JobFolder, tail
 from psij_ext.runtime.records import ExitRecord, ProgressEntry
 
@@ -30,19 +30,22 @@ class Followed:
         requeued.
     :param submitted: seconds since the epoch before which the scheduler cannot know the job; now if None.
     :param stderr_path: where its standard error goes; to its folder if None.
+    :param patience: how long to wait for better evidence.
     """
 
     __slots__ = (
         'absent_since', 'cancel_acknowledged', 'exit_record', 'folder', 'job', 'last_seen', 'native_id',
-        'past_attempts', 'progress', 'read_at', 'record_found_at', 'report', 'stderr_path', 'submitted')
+        'past_attempts', 'patience', 'progress', 'read_at', 'record_found_at', 'report', 'stderr_path', 'submitted')
 
     def __init__(self, job: Job, native_id: str, folder: JobFolder | None, report: Report,
-                 submitted: float | None = None, stderr_path: Path | None = None) -> None:
+                 submitted: float | None = None, stderr_path: Path | None = None,
+                 patience: Patience = USUAL_PATIENCE) -> None:
         self.job = job
         self.native_id = native_id
         self.folder = folder
         self.report = report
         self.stderr_path = stderr_path
+        self.patience = patience
         self.submitted = time.time() if submitted is None else submitted
         self.cancel_acknowledged = False
         self.exit_record: ExitRecord | None = None
@@ -101,6 +104,12 @@ class Followed:
             stages_in=bool(spec is not None and spec.stage_in),
             waited_for_cause=None if self.record_found_at is None else now - self.record_found_at,
             absent_for=None if self.absent_since is None else queue.asked_at - self.absent_since)
+
+    @property
+    def attempt(self) -> int:
+        """Which run of the job the present one is, or the next one where it waits; a requeue makes another."""
+        seen = self.last_seen.attempt if self.last_seen is not None else None
+        return max(self.past_attempts + 1, seen or 1, *self._attempts())
 
     def _attempts(self) -> list[int]:
         ended = [] if self.exit_record is None else [self.exit_record.attempt]

@@ -231,6 +231,11 @@ class BatchSchedulerExecutor(SchedulerDialect, FollowingExecutor):
     def _make_source(self) -> StatusSource:
         return _SchedulerSource(self)
 
+    @property
+    def _scheduler_key(self) -> object:
+        # Somebody else's runner may lead its commands to another scheduler.
+        return None if type(self.runner) is SubprocessRunner else self.runner
+
     def _rhythm(self) -> Rhythm:
         config = self._batch_config
         return Rhythm(first=config.initial_queue_polling_delay, interval=config.queue_polling_interval,
