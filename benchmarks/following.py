@@ -69,9 +69,10 @@ class ReplayedSlurm(ReplayedScheduler):
         self._columns = [column.split(':')[0] for column in asked.removeprefix('--Format=').split(',')]
 
     def row(self, number: int, running: bool) -> bytes:
-        values = {'JobArrayID': str(number), 'State': 'RUNNING' if running else 'PENDING', 'exit_code': '0',
-                  'RestartCnt': '0', 'StartTime': str(1795179691 + number), 'Cluster': 'psij', 'TimeLimit': '10:00',
-                  'Reason': 'None' if running else 'Priority'}
+        values = {
+            'JobID': str(number), 'JobArrayID': str(number), 'State': 'RUNNING' if running else 'PENDING',
+            'exit_code': '0', 'RestartCnt': '0', 'StartTime': str(1795179691 + number), 'Cluster': 'psij',
+            'TimeLimit': '10:00', 'Reason': 'None' if running else 'Priority'}
         return ('|'.join(values[column] for column in self._columns) + '|\n').encode()
 
 

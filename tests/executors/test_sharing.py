@@ -108,6 +108,30 @@ def test_a_closed_executor_may_submit_again(make: Make, runner: FakeRunner) -> N
     assert job.wait(PATIENCE, JobState.ACTIVE)
 
 
+def test_who_waits_for_a_job_of_a_closed_executor_sees_its_end(make: Make, runner: FakeRunner) -> None:
+    executor = make()
+    job = submitted(executor)
+    assert job.wait(PATIENCE, JobState.ACTIVE)
+    executor.close()
+    runner.answers['status'] = all_in('done')
+    assert job.wait(PATIENCE)
+    assert job.status.state is JobState.COMPLETED
+
+
+def test_who_waits_while_an_executor_is_closed_sees_the_end(make: Make, runner: FakeRunner) -> None:
+    executor = make()
+    job = submitted(executor)
+    assert job.wait(PATIENCE, JobState.ACTIVE)
+    waiting = threading.Thread(target=job.wait)
+    waiting.start()
+    until(lambda: job._waiters)
+    executor.close()
+    runner.answers['status'] = all_in('done')
+    waiting.join(PATIENCE.total_seconds())
+    assert not waiting.is_alive()
+    assert job.status.state is JobState.COMPLETED
+
+
 @pytest.mark.parametrize('other', [{'kind': SecondExecutor}, {'url': 'elsewhere'}, {'runner': FakeRunner()}])
 def test_another_scheduler_has_a_monitor_of_its_own(make: Make, other: dict[str, object]) -> None:
     if 'runner' in other:

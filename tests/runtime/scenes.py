@@ -105,9 +105,9 @@ class Scene:
             self.hint(job)
 
     def end(self, job: Job, code: int = 0, phase: str = 'done', term: bool = False, attempt: int = 1,
-            hint: bool = True) -> None:
+            hint: bool = True, began: float | str = '') -> None:
         fields = {'attempt': attempt, 'native_id': job.native_id, 'exit_code': code, 'phase': phase,
-                  'term': '1' if term else '', 'ended': self.clock.now}
+                  'term': '1' if term else '', 'began': began, 'ended': self.clock.now}
         (self.work / job.id / 'exit').write_text(''.join(f'{name}={value}\n' for name, value in fields.items()))
         if hint:
             self.hint(job)

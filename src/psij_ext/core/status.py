@@ -9,9 +9,11 @@ from psij_ext.core import checks
 from psij_ext.core.checks import Checked, Field, instance_of, integer, number, optional
 from psij_ext.core.state import JobState
 
+_dictionary = instance_of(dict)
+
 
 def _metadata(label: str, value: object) -> dict[str, object]:
-    checked = instance_of(dict)(label, value)
+    checked = _dictionary(label, value)
     return {checks.message(label, name): content for name, content in checked.items()}
 
 

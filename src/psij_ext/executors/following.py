@@ -53,8 +53,8 @@ class FollowingExecutor(JobExecutor):
         self._spares = SpareFolders()
         self._finalizer = weakref.finalize(self, _close_all, self._callbacks, self._spares)
         self._launchers: dict[str, Launcher] = {}
-        # In a process that was forked off: the jobs that its parent followed.
-        self._of_the_parent: dict[str, Followed] = {}
+        # The jobs that nobody follows since `close`, or that the parent follows of a process that was forked off.
+        self._left: dict[str, Followed] = {}
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
@@ -67,8 +67,7 @@ class FollowingExecutor(JobExecutor):
         self._finalizer = weakref.finalize(self, _close_all, self._callbacks, self._spares)
         membership, self._membership = self._membership, None
         if membership is not None:
-            self._of_the_parent.update(
-                (followed.job.id, followed) for followed in membership.monitor.jobs_of(self))
+            self._leave(membership.monitor.jobs_of(self))
 
     # -- what subclasses give
 
@@ -244,12 +243,16 @@ class FollowingExecutor(JobExecutor):
         return self.render(copied, JobFolder(self.work_directory / job.id), new_nonce())
 
     def close(self) -> None:
-        """Stop following jobs; this neither waits for them nor cancels them."""
+        """Stop following jobs; this neither waits for them nor cancels them.
+
+        A job that somebody waits for, now or later, is followed again.
+        """
         with self._lock:
             membership, self._membership = self._membership, None
         if membership is not None:
-            membership.monitor.forget(self)
+            forgotten = membership.monitor.forget(self)
             membership.close()
+            self._leave(forgotten)
         self._callbacks.close()
         self._spares.close()
 
@@ -323,8 +326,13 @@ class FollowingExecutor(JobExecutor):
                 logger.debug('No hints from %s: %s', followed.folder.path, error)
         self._get_monitor().follow(followed)
 
+    def _leave(self, jobs: Sequence[Followed]) -> None:
+        self._left.update((followed.job.id, followed) for followed in jobs)
+        for followed in jobs:
+            followed.job._wake_waiters()
+
     def _look_after(self, job: Job) -> None:
-        followed = self._of_the_parent.pop(job.id, None)
+        followed = self._left.pop(job.id, None)
         if followed is not None:
             self._follow(followed)
 

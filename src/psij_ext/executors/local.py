@@ -155,7 +155,8 @@ class LocalJobExecutor(FollowingExecutor):
         if spec is None:
             raise InvalidJobException(f'Job {job.id} has no spec.')
         self._check(job, spec)
-        context = script_context(job, self._launcher(spec), folder=folder.path, nonce=nonce, mailbox=mailbox)
+        context = script_context(
+            job, self._launcher(spec), folder=folder.path, nonce=nonce, mailbox=mailbox, scheduled=False)
         context['carries_environment'] = False  # the script has it from its start
         script = full_script(render(_TEMPLATES / 'batch' / 'local.mustache', context), context)
         limit = spec.attributes.duration

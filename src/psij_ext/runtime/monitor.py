@@ -137,11 +137,13 @@ class StatusMonitor:
         # Without the lock: in a process that was forked off, a thread may hold it that is not there.
         return [followed for followed in list(self._followed.values()) if followed.job.executor is executor]
 
-    def forget(self, executor: JobExecutor) -> None:
-        """Follow the jobs of one executor no longer; they run on."""
+    def forget(self, executor: JobExecutor) -> list[Followed]:
+        """Follow the jobs of one executor no longer, and return what is known of them; they run on."""
         with self._lock:
-            for followed in self.jobs_of(executor):
+            forgotten = self.jobs_of(executor)
+            for followed in forgotten:
                 self._forget(followed)
+        return forgotten
 
     def ask_soon(self) -> None:
         """Ask the queue soon: something was done that it will show."""
@@ -207,7 +209,7 @@ class StatusMonitor:
         with self._lock:
             self._schedule.answered(now, open_questions=bool(self._cause_deadlines) or any(
                 followed.cancel_acknowledged for followed in jobs))
-        self._ask_accounting([followed for followed in jobs if self._is_unexplained(followed)], now)
+        self._ask_accounting([followed for followed in jobs if self._wants_accounting(followed)], now)
         # What the last answer said of a job whose folder told something new at the same time was put aside.
         return {followed.job.id for followed in jobs
                 if followed.job.id in self._cause_deadlines or followed.read_at >= asked_before
@@ -225,9 +227,11 @@ class StatusMonitor:
             logger.log(level, '%s: accounting gave no answer: %s', self._name, error, exc_info=level > logging.DEBUG)
             self._accounting = Answer()
 
-    def _is_unexplained(self, followed: Followed) -> bool:
+    def _wants_accounting(self, followed: Followed) -> bool:
+        """Whether a job is not in the queue, or over there without all that accounting may know: why, and its usage."""
         observation = self._queue.observations.get(followed.native_id)
-        return observation is None or (observation.status.final and observation.reason is None)
+        return observation is None or (
+            observation.status.final and (observation.reason is None or observation.usage is None))
 
     def _has_news(self, before: Mapping[str, Observation], native_id: str) -> bool:
         """Whether a job must be looked at after a query; one that lives on as before need not be."""
