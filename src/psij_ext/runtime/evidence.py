@@ -252,7 +252,9 @@ def _ended_without_record(source: Observation, evidence: Evidence) -> Judgement:
     OpenPBS was seen to call jobs that were deleted while they began failed, or even finished with exit status 0.
     """
     canceled = evidence.cancel_acknowledged and evidence.leaves_record
-    if not canceled or source.reason not in (None, *_BY_ITSELF):
+    # Slurm leaves the reason why a job waited in vain on one that was cancelled while it did.
+    in_vain = source.status.state is JobState.CANCELED and source.reason is ExitReason.DEPENDENCY_FAILED
+    if not canceled or not (in_vain or source.reason in (None, *_BY_ITSELF)):
         return _ended_by_scheduler(source)
     status = JobStatus(JobState.CANCELED, time=source.status.time, metadata=source.status.metadata)
     return Judgement(status, ExitInfo(ExitReason.CANCELED, signal=source.signal))
