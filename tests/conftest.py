@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import subprocess
 import tempfile
 from pathlib import Path
@@ -13,10 +12,10 @@ import pytest
 
 from psij_ext.testing import Scheduler
 from psij_ext.testing.simulated import SimulatedPBS
+from real_slurm import Cluster
 
 pytest_plugins = ['pytester']
 
-ROOT = Path(__file__).resolve().parent.parent
 EXECUTORS = 'local,local:multiple,local:mpirun,slurm,slurm:srun,pbspro'
 
 
@@ -45,17 +44,12 @@ def answer(*command: str) -> str:
 
 
 def start_slurm(config: pytest.Config) -> Scheduler:
-    folder = tempfile.mkdtemp(prefix='psij-slurm-', dir='/tmp')  # the names of its sockets have little room
-    script = str(ROOT / 'scripts' / 'slurm')
-    # It stops Slurm when its input ends, so also when somebody kills this process.
-    keeper = subprocess.Popen(['/bin/sh', '-c', 'cat; exec "$0" stop "$1"', script, folder], stdin=subprocess.PIPE,
-                              stderr=subprocess.DEVNULL, start_new_session=True)
-    config.add_cleanup(keeper.communicate)
-    started = subprocess.run([script, 'start', folder], capture_output=True, text=True)
-    if started.returncode != 0:
-        raise pytest.UsageError(f'--executors=slurm: {started.stderr.strip().splitlines()[-1]}')
-    name, _, value = shlex.split(started.stdout)[-1].partition('=')
-    return Scheduler({name: value}, queue_name='debug')
+    try:
+        cluster = Cluster()
+    except RuntimeError as error:
+        raise pytest.UsageError(f'--executors=slurm: {str(error).splitlines()[-1]}') from error
+    config.add_cleanup(cluster.stop)
+    return Scheduler(cluster.variables, queue_name='debug')
 
 
 def simulate_pbs(config: pytest.Config) -> Scheduler:

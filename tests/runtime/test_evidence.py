@@ -179,6 +179,19 @@ def test_a_code_from_129_to_192_is_a_signal(code: int, reason: ExitReason, signa
     assert judgement.exit_info.signal == signal
 
 
+@pytest.mark.parametrize(('code', 'signal'), [(143, 15), (137, 9), (0, None), (1, None)])
+@pytest.mark.parametrize('said', [None, 15])
+@pytest.mark.parametrize(('state', 'reason'), [
+    (JobState.CANCELED, ExitReason.CANCELED), (JobState.FAILED, ExitReason.TIMEOUT),
+    (JobState.FAILED, ExitReason.OUT_OF_MEMORY)])
+def test_the_signal_is_that_of_the_code_that_is_told_whatever_the_scheduler_says_of_one(
+        state: JobState, reason: ExitReason, said: int | None, code: int, signal: int | None) -> None:
+    given = evidence(seen(state, reason, signal=said), exit_record=record(code, term=True), waited_for_cause=0.0)
+    judgement = assert_ended(given, state, reason, code)
+    assert judgement.exit_info is not None
+    assert judgement.exit_info.signal == signal
+
+
 @pytest.mark.parametrize('phase', STEPS_BEFORE_LAUNCH)
 @pytest.mark.parametrize('code', [0, 1, 7])
 def test_a_step_before_the_launch_failed(phase: str, code: int) -> None:
@@ -419,6 +432,13 @@ def test_signal_and_message_come_from_the_scheduler() -> None:
     judgement = judged(evidence(source))
     assert judgement.exit_info is not None
     assert (judgement.exit_info.signal, judgement.exit_info.message) == (9, 'because')
+
+
+@pytest.mark.parametrize(('acknowledged', 'reason'), [
+    (True, ExitReason.CANCELED), (False, ExitReason.DEPENDENCY_FAILED)])
+def test_a_cancel_of_a_job_that_waited_in_vain(acknowledged: bool, reason: ExitReason) -> None:
+    given = evidence(seen(JobState.CANCELED, ExitReason.DEPENDENCY_FAILED), cancel_acknowledged=acknowledged, leaves_record=True)
+    assert_ended(given, JobState.CANCELED, reason)
 
 
 # -- our own acknowledged cancel, and absence: CANCELED

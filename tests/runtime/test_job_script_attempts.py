@@ -167,6 +167,18 @@ def test_a_signal_to_the_whole_group_is_seen_too(scripted: Make) -> None:
     assert (job.record.exit_code, job.record.term_seen) == (143, True)
 
 
+@pytest.mark.parametrize('code', [0, 5, 143])
+def test_term_that_comes_a_moment_after_the_end_of_the_program_is_seen(scripted: Make, tmp_path: Path, code: int) -> None:
+    def is_seen(number: int) -> bool:
+        late = f'script=$(ps -o ppid= -p "$PPID"); (sleep 0.01; kill -s TERM $script) & exit {code}'
+        job = scripted(shell(late), tmp_path / str(number))
+        assert job.run() == code
+        return job.record.term_seen
+
+    # On a busy machine a moment may turn out long, but not each time.
+    assert any(map(is_seen, range(10)))
+
+
 def test_term_before_the_launch_launches_nothing(scripted: Make, tmp_path: Path) -> None:
     (tmp_path / 'pre.sh').write_text('touch began; while [ ! -e go ]; do sleep 0.01; done\n')
     job = scripted(shell('touch ran', pre_launch='pre.sh'))

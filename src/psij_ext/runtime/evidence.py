@@ -192,7 +192,7 @@ def _ended_for_cause(record: ExitRecord, cause: Observation, evidence: Evidence)
     if cause.status.state is JobState.FAILED and cause.reason in (None, *_BY_ITSELF):
         return _ended_by_record(record, evidence, cause)
     info = ExitInfo(
-        cause.reason or ExitReason.CANCELED, exit_code=record.exit_code, signal=cause.signal,
+        cause.reason or ExitReason.CANCELED, exit_code=record.exit_code, signal=_signal(record),
         message=cause.status.message)
     status = JobStatus(
         cause.status.state, time=record.ended, message=cause.status.message, exit_code=record.exit_code,
@@ -204,7 +204,7 @@ def _ended_by_record(record: ExitRecord, evidence: Evidence, cause: Observation 
     state, reason, message = _read_end(record, evidence, cause is not None and cause.reason in _BY_ITSELF)
     if state is JobState.COMPLETED and cause is not None and cause.status.state is JobState.FAILED:
         return _ended_by_scheduler(cause)
-    signal = record.exit_code - 128 if record.exit_code - 128 in _SIGNALS else None
+    signal = _signal(record)
     if reason is ExitReason.SIGNALED and signal is None:
         reason = ExitReason.EXITED
     if cause is not None and cause.status.message and not message:
@@ -214,6 +214,10 @@ def _ended_by_record(record: ExitRecord, evidence: Evidence, cause: Observation 
     status = JobStatus(
         state, time=record.ended, message=message, exit_code=record.exit_code, metadata=metadata)
     return Judgement(status, info)
+
+
+def _signal(record: ExitRecord) -> int | None:
+    return record.exit_code - 128 if record.exit_code - 128 in _SIGNALS else None
 
 
 def _read_end(record: ExitRecord, evidence: Evidence,
@@ -248,7 +252,9 @@ def _ended_without_record(source: Observation, evidence: Evidence) -> Judgement:
     OpenPBS was seen to call jobs that were deleted while they began failed, or even finished with exit status 0.
     """
     canceled = evidence.cancel_acknowledged and evidence.leaves_record
-    if not canceled or source.reason not in (None, *_BY_ITSELF):
+    # Slurm leaves the reason why a job waited in vain on one that was cancelled while it did.
+    in_vain = source.status.state is JobState.CANCELED and source.reason is ExitReason.DEPENDENCY_FAILED
+    if not canceled or not (in_vain or source.reason in (None, *_BY_ITSELF)):
         return _ended_by_scheduler(source)
     status = JobStatus(JobState.CANCELED, time=source.status.time, metadata=source.status.metadata)
     return Judgement(status, ExitInfo(ExitReason.CANCELED, signal=source.signal))

@@ -1,0 +1,185 @@
+"""What is true about jobs while the controller is away, hangs or has lost its memory, and when a node fails."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from scenes_of_truth import Played, Scene, Scenes
+from stage import STAY, STAY_POLITE, Play, Stage, script_above
+
+from psij_ext import ExitReason, JobState, SubmitException
+
+RAN = 'QUEUED ACTIVE'
+CONTROLLER = 'slurmctld'
+
+scene = Scenes(apart=True, command_timeout=1, submit_timeout=1, absence_grace=10)
+
+
+@scene.test()
+def test_truth(played: Played, scene: Scene, world: str) -> None:
+    played(scene, world)
+
+
+def _awaiting(stage: Stage, code: int, **options: str) -> Play:
+    return stage.play_until_told(f'tell $$; await; exit {code}', **options)
+
+
+@scene
+def controller_away(stage: Stage) -> None:
+    """It is stopped for more than three rounds, in which jobs end, and started again."""
+    good, bad, good_later, bad_later, patient = (_awaiting(stage, code) for code in (0, 3, 0, 4, 0))
+    killed, left = stage.play(STAY), stage.play(STAY)
+    child, left_child = int(killed.hear()), int(left.hear())
+    pending = stage.play('exit 5', begin='now+8')
+    stage.cluster.end(CONTROLLER)
+    good.let_go()
+    bad.let_go()
+    os.kill(child, signal.SIGKILL)
+    good.ends(f'{RAN} COMPLETED', ExitReason.EXITED, 0)
+    bad.ends(f'{RAN} FAILED', ExitReason.EXITED, 3)
+    killed.ends(f'{RAN} FAILED', ExitReason.SIGNALED, 137, signal.SIGKILL)
+    left.until(lambda: stage.executor.health == 'degraded', 'the controller is not missed')
+    os.kill(script_above(left_child), signal.SIGKILL)
+    with pytest.raises(SubmitException):
+        stage.play('touch it-ran')
+    with pytest.raises(SubmitException):
+        patient.job.cancel()
+    good_later.let_go()
+    bad_later.let_go()
+    stage.cluster.revive()
+    left.ends(f'{RAN} FAILED', ExitReason.SIGNALED, 137, signal.SIGKILL)
+    good_later.ends(f'{RAN} COMPLETED', ExitReason.EXITED, 0)
+    bad_later.ends(f'{RAN} FAILED', ExitReason.EXITED, 4)
+    pending.ends(f'{RAN} FAILED', ExitReason.EXITED, 5)
+    assert (patient.seen, stage.executor.health) == (RAN, 'ok')
+    patient.let_go()
+    patient.ends(f'{RAN} COMPLETED', ExitReason.EXITED, 0)
+    assert not (stage.folder / 'it-ran').exists()
+
+
+@scene
+def controller_that_lost_its_memory(stage: Stage) -> None:
+    """It is killed and comes back with an older state, in which a job waits that runs.
+
+    It ends the job by KILL when the node tells of it, and then runs it once more. Slurm does not count that as a
+    requeue, but the first run is over before the second begins.
+    """
+    known = _awaiting(stage, 3)
+    again = stage.play('echo >> began; tell; await; echo >> ended; exit 4', hold=None)
+    saved = _save(stage, again)
+    stage.slurm('scontrol', 'release', again.native_id)
+    again.hear()
+    again.sees(RAN)
+    _restart_with(stage, saved)
+    again.sees(f'{RAN} QUEUED')
+    stage.slurm('scontrol', 'release', again.native_id)
+    again.hear()
+    again.let_go()
+    again.ends(f'{RAN} {RAN} FAILED', ExitReason.EXITED, 4)
+    began, ended = ((stage.folder / name).read_text().count('\n') for name in ('began', 'ended'))
+    assert (began, ended) == (2, 1)
+    known.let_go()
+    known.ends(f'{RAN} FAILED', ExitReason.EXITED, 3)
+
+
+@scene(wrong='what accounting once said, RUNNING, keeps it alive for ever', worlds=('accounts',))
+def job_that_the_controller_lost(stage: Stage) -> None:
+    """The controller ends it by KILL, since it does not know it; no exit record is written, and no accounts are kept."""
+    hasty = Stage(stage.cluster, stage.folder, absence_grace=3)
+    saved = _save(stage, stage.play('exit 0', hold=None))
+    lost = hasty.play_until_told(STAY)
+    lost.sees(RAN)
+    _restart_with(stage, saved)
+    lost.ends(f'{RAN} FAILED', ExitReason.LOST, seconds=15)
+    hasty.close()
+
+
+@scene(wrong='what Slurm says of the younger job that was given its id is believed of the lost one')
+def id_given_twice(stage: Stage) -> None:
+    """A controller that lost a job gives its id to the next one."""
+    saved = _save(stage, stage.play('exit 0', hold=None))
+    stage.play('exit 0')  # its id goes to the question of scripts/slurm whether the controller takes jobs
+    lost = _awaiting(stage, 5)
+    lost.sees(RAN)
+    _restart_with(stage, saved)
+    heir = _awaiting(stage, 6)
+    assert heir.native_id == lost.native_id
+    heir.let_go()
+    heir.ends(f'{RAN} FAILED', ExitReason.EXITED, 6)
+    lost.ends(f'{RAN} FAILED', ExitReason.LOST)
+
+
+def _save(stage: Stage, latest: Play) -> Path:
+    """Keep the state that the controller has on disk, as soon as it knows the latest job there."""
+    job_state = stage.cluster.folder / 'state' / 'job_state'
+    latest.until(lambda: latest.job.id.encode() in _content(job_state), 'the state is not saved')
+    with stage.cluster.hung(CONTROLLER):
+        return shutil.copytree(stage.cluster.folder / 'state', stage.folder / 'saved')
+
+
+def _restart_with(stage: Stage, saved: Path) -> None:
+    """Kill the controller, and start it with a state that it had earlier."""
+    state = stage.cluster.folder / 'state'
+    stage.cluster.end(CONTROLLER, signal.SIGKILL)
+    shutil.rmtree(state)
+    shutil.copytree(saved, state)
+    stage.cluster.revive()
+    # An id that is launched in the second in which it was aborted is refused by slurmd, and Slurm calls it FAILED.
+    time.sleep(1.1)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b''
+
+
+@scene
+def controller_hung(stage: Stage) -> None:
+    """What it is asked while it hangs, it may do afterwards."""
+    good, patient, cancelled = _awaiting(stage, 0), _awaiting(stage, 3), stage.play_until_told(STAY_POLITE)
+    late = stage.plan('echo >> late; exit 0')
+    with stage.cluster.hung(CONTROLLER):
+        with pytest.raises(SubmitException) as refused:
+            stage.executor.submit(late.job)
+        assert refused.value.transient
+        assert late.job.status.state is JobState.NEW
+        with pytest.raises(SubmitException):
+            cancelled.job.cancel()
+        good.let_go()
+        good.ends(f'{RAN} COMPLETED', ExitReason.EXITED, 0)
+        patient.until(lambda: stage.executor.health == 'degraded', 'the controller is not missed')
+        assert (patient.seen, cancelled.seen) == (RAN, RAN)
+    # The sbatch that was killed for its silence was heard all the same: Slurm runs the script, and it runs nothing.
+    revoked = str(int(cancelled.native_id) + 1)
+    stage.attach(revoked).ends('QUEUED( ACTIVE)? FAILED', ExitReason.EXITED, 125)
+    assert not (stage.folder / 'late').exists()
+    stage.executor.submit(late.job)
+    late.ends(f'{RAN} COMPLETED', ExitReason.EXITED, 0)
+    assert (stage.folder / 'late').read_text() == '\n'
+    patient.let_go()
+    patient.ends(f'{RAN} FAILED', ExitReason.EXITED, 3)
+    # So was the scancel.
+    cancelled.ends(f'{RAN} CANCELED', ExitReason.CANCELED, 0)
+
+
+@scene
+def node_failure(stage: Stage) -> None:
+    """A job that may be requeued waits for its next attempt; the other one is over."""
+    over = stage.play_until_told(STAY, nodelist='node2', no_requeue=None)
+    again = stage.play_until_told(f'mkdir once || exit 4; {STAY}', nodelist='node2')
+    elsewhere = _awaiting(stage, 0, nodelist='node1')
+    over.sees(RAN)
+    again.sees(RAN)
+    stage.slurm('scontrol', 'update', 'NodeName=node2', 'State=DOWN', 'Reason=test')
+    over.ends(f'{RAN} FAILED', ExitReason.NODE_FAILURE, 143, signal.SIGTERM)
+    again.sees(f'{RAN} QUEUED')
+    again.ends(f'{RAN} {RAN} FAILED', ExitReason.EXITED, 4)
+    elsewhere.let_go()
+    elsewhere.ends(f'{RAN} COMPLETED', ExitReason.EXITED, 0)
