@@ -12,7 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import following
 from measure import Row, report
+from parsing import parsing
 
 from psij_ext import Job, JobAttributes, JobExecutor, JobSpec
 from psij_ext.executors.batch import BatchSchedulerExecutorConfig
@@ -66,6 +68,6 @@ def submit(executor: JobExecutor, attributes: JobAttributes, count: int) -> tupl
 
 
 if __name__ == '__main__':
-    rows = [import_time(), submission()]
+    rows = [import_time(), submission(), *parsing(), *following.rows()]
     report(rows, Path(sys.argv[1]) if len(sys.argv) > 1 else None)
     sys.exit(0 if all(row.met for row in rows) else 1)

@@ -44,7 +44,7 @@ for ((number = 0; number < count; number++)); do
 done
 for keeper in "${keepers[@]}"; do
     while interrupted=; do
-        wait "$keeper"
+        wait "$keeper" 2> /dev/null # bash would tell of a keeper that was killed, with all of its text
         [ -n "$interrupted" ] || break
     done
 done

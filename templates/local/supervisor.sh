@@ -13,7 +13,7 @@
 
 psij_supervise() {
     psij_folder=$1 psij_slots=$2 psij_maximum=$3 psij_limit=$4 psij_grace=$5 psij_mailbox=$6
-    psij_script= psij_asked=
+    psij_script= psij_asked= psij_began=
     psij_posix=$POSIXLY_CORRECT
     set +o posix # in which a failing redirection would end us
     shopt -s nullglob
@@ -119,6 +119,8 @@ psij_run_script() {
     trap 'psij_asked=${psij_asked:-cancel}' TERM
     trap 'psij_asked=${psij_asked:-limit}' USR1
     trap psij_end_later USR2
+    psij_now
+    psij_began=$psij_time
     set -m # gives each command in the background a process group
     {
         [ -z "$psij_posix" ] || export POSIXLY_CORRECT=$psij_posix
@@ -244,12 +246,18 @@ psij_phase() {
     echo "${psij_phase/#active/launch}"
 }
 
-# psij_record CODE PHASE TERM: writes the exit record and tells it, as templates/common/epilogue.mustache does.
-psij_record() {
-    local psij_time=${EPOCHREALTIME/,/.} psij_follower
+psij_now() {
+    psij_time=${EPOCHREALTIME/,/.}
     [ -n "$psij_time" ] || printf -v psij_time '%(%s)T' -1
-    printf '%s=%s\n' attempt 1 native_id "$psij_native_id" exit_code "$1" phase "$2" term "$3" ended "$psij_time" \
-        > "$psij_folder/exit.new" && command -p mv -f -- "$psij_folder/exit.new" "$psij_folder/exit"
+}
+
+# psij_record CODE PHASE TERM: writes the exit record and tells it, as templates/common/epilogue.mustache does. What killed
+# processes used, nobody can tell who did not wait for them.
+psij_record() {
+    local psij_time psij_follower
+    psij_now
+    printf '%s=%s\n' attempt 1 native_id "$psij_native_id" exit_code "$1" phase "$2" term "$3" began "$psij_began" \
+        ended "$psij_time" > "$psij_folder/exit.new" && command -p mv -f -- "$psij_folder/exit.new" "$psij_folder/exit"
     [ ! -d "$psij_mailbox" ] || : > "$psij_mailbox/${psij_folder##*/}"
     [ ! -e "$psij_folder/followers" ] || while IFS= read -r -d '' psij_follower; do
         [ ! -d "$psij_follower" ] || : > "$psij_follower/${psij_folder##*/}"

@@ -57,11 +57,21 @@ def test_a_controller_that_does_not_answer_is_no_reason_to_go_elsewhere(shell):
     """The words and the exit code are those that Slurm 22.05 was seen to give."""
     words = 'sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)'
     fake_program(shell.folder / 'bin', 'sbatch', f'echo "{words}" >&2; exit 1')
+    fake_program(shell.folder / 'bin', 'scontrol', 'echo "Slurmctld(primary) at head is DOWN"; exit 1')
     shell.environment['PATH'] = f'{shell.folder}/bin:{os.environ["PATH"]}'
     line = failure(shell, 'run', '--', 'touch', str(shell.folder / 'ran'))
     assert words in line
     assert 'slurm was chosen because sbatch is on PATH' in line
     assert not (shell.folder / 'ran').exists()
+
+
+def test_commands_that_nobody_has_configured_are_no_scheduler(shell):
+    """The words are those of Slurm 22.05 as Debian installs it."""
+    words = 'scontrol: fatal: Could not establish a configuration source'
+    fake_program(shell.folder / 'bin', 'sbatch', 'exit 1')
+    fake_program(shell.folder / 'bin', 'scontrol', f'echo "{words}" >&2; exit 1')
+    shell.environment['PATH'] = f'{shell.folder}/bin:{os.environ["PATH"]}'
+    assert shell('run', '--quiet', '--', 'echo', 'here').stdout == b'here\n'
 
 
 @pytest.mark.conformance(any_launcher=True, not_on=('local',))

@@ -55,6 +55,11 @@ def test_the_end_is_known_in_a_later_shell(site, script, state, code):
     assert f'exit code  {code}\n' in told
     assert f'stdout     {job["stdout"]}\n' in told
     assert 'command    sh -c ' in told
+    usage = job['usage']
+    assert usage['wall_time'] > 0 and usage['start_time'] <= usage['end_time'] and usage['nodes'] == 1
+    assert usage['cpu_time'] >= 0 and usage['max_rss'] > 0
+    assert '  CPU time   0:00:0' in told
+    assert ' MiB\n' in told
 
 
 def test_the_list_for_people(site):

@@ -51,6 +51,22 @@ def test_a_table_is_coloured_unless_no_color_is_set(site):
     assert b'COMPLETED' in written
 
 
+def test_a_long_name_is_cut_and_nothing_else(site):
+    name = 'a fairly long simulation name with more than forty characters'
+    site('run', '--name', name, '--', 'true')
+    job = site.json('ls')[0]
+    code, written = on_a_terminal(site, 'ls', COLUMNS='80', NO_COLOR='1')
+    heading, row = re.sub(r'\x1b\[[0-9;]*m', '', written.decode()).splitlines()[:2]
+    assert code == 0 and len(row.rstrip()) <= 80
+    assert row.split()[0] == '1' and job['native_id'] in row and 'COMPLETED' in row and 'a fairly' in row
+    assert 'state' in heading and name not in row
+
+
+def test_a_long_name_does_not_widen_a_table_in_a_pipe_without_end(site):
+    site('run', '--name', 'x' * 5000, '--', 'true')
+    assert max(map(len, site('ls').stdout.decode().splitlines())) < 250
+
+
 def test_a_name_cannot_write_to_the_terminal(site):
     name = 'a\x1b]0;owned\x07b'
     site('run', '--name', name, '--', 'true')

@@ -271,6 +271,18 @@ def test_a_callback_that_cannot_be_called_is_refused(callback: Any) -> None:
         Job().set_job_status_callback(callback)
 
 
+def test_two_jobs_may_be_given_the_same_status() -> None:
+    """Schedulers say the same of many jobs; what a callback does to one job's status is nothing to the others."""
+    shared, first, second = JobStatus(QUEUED, metadata={'native_state': 'PD'}), Job(), Job()
+    for job in (first, second):
+        job._record(shared)
+    first.status.message = 'mine'
+    (first.status.metadata or {})['native_state'] = 'mine'
+    assert (second.status.message, second.status.metadata) == (None, {'native_state': 'PD'})
+    assert shared == second.status
+    assert first._record(JobStatus(ACTIVE))[-1] is first.status
+
+
 def test_jobs_are_equal_only_to_themselves() -> None:
     job = Job(JobSpec('/bin/date'))
     assert job != Job(JobSpec('/bin/date'))

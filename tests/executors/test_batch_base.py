@@ -85,6 +85,14 @@ def test_what_cannot_be_attached(executor: SimpleExecutor) -> None:
         executor.attach(twice, '1')
 
 
+@pytest.mark.parametrize('odd', ['a b', '-x', '1,2', '1\n2', ' 1'])
+def test_what_can_be_no_native_id_is_not_attached(executor: SimpleExecutor, odd: str) -> None:
+    job = Job()
+    with pytest.raises(InvalidJobException, match='no native id'):
+        executor.attach(job, odd)
+    assert (job.native_id, job.executor) == (None, None)
+
+
 class AccountingExecutor(SimpleExecutor):
     def get_accounting_command(self, native_ids: Sequence[str], since: float) -> list[str] | None:
         return ['accounts', *native_ids]

@@ -12,9 +12,10 @@ import pytest
 from psij_ext.core.attributes import JobAttributes
 from psij_ext.core.interfaces import JobExecutor
 from psij_ext.core.job import Job
-from psij_ext.core.observation import Site
+from psij_ext.core.observation import Observations, Site
 from psij_ext.core.resources import ResourceSpecV1
 from psij_ext.core.spec import JobSpec
+from psij_ext.core.state import JobState
 from psij_ext.exceptions import CommandError, InvalidJobException, ParseError, SubmitException
 from psij_ext.executors.batch.pbspro import PBSProExecutorConfig, PBSProJobExecutor
 from psij_ext.runtime.command import CommandResult
@@ -78,10 +79,23 @@ def test_resources(executor: PBSProJobExecutor, resources: ResourceSpecV1, direc
 def test_attributes(executor: PBSProJobExecutor) -> None:
     attributes = JobAttributes(
         timedelta(hours=100, seconds=0.5), 'workq', 'acc-1', None,
-        {'pbs.P': 'project7', 'pbspro.filesystems': 'home', 'slurm.qos': 'high', 'pbs.V': None})
+        {'pbs.P': 'project7', 'pbspro.filesystems': 'home', 'slurm.qos': 'high', 'pbs.h': None})
     assert asked(executor, attributes=attributes) == [
         '#PBS -l walltime=100:00:01', '#PBS -q workq', '#PBS -A acc-1', '#PBS -P project7', '#PBS -l filesystems=home',
-        '#PBS -V']
+        '#PBS -h']
+
+
+@pytest.mark.parametrize(('attributes', 'instead'), [
+    ({'pbs.J': '1-3'}, 'one job'), ({'pbspro.V': None}, 'inherit_environment'), ({'pbs.W': 'block=true'}, 'Job.wait')])
+def test_what_would_make_it_another_submission_is_refused(
+        executor: PBSProJobExecutor, attributes: dict[str, object], instead: str) -> None:
+    with pytest.raises(InvalidJobException, match=instead):
+        rendered(executor, JobSpec('/bin/date', attributes=JobAttributes(custom_attributes=attributes)))
+
+
+def test_values_that_no_directive_holds_go_on_the_command_line(executor: PBSProJobExecutor) -> None:
+    attributes = JobAttributes(custom_attributes={'pbs.W': 'umask=077 x', 'pbs.host': 'a(b)'})
+    assert rendered(executor, JobSpec('/bin/date', attributes=attributes))[1] == ['-W', 'umask=077 x', '-l', 'host=a(b)']
 
 
 def test_a_reservation_is_a_queue(executor: PBSProJobExecutor) -> None:
@@ -131,6 +145,47 @@ def test_with_history_the_finished_are_asked_for_too(executor: PBSProJobExecutor
 def test_very_many_are_asked_for_as_all(executor: PBSProJobExecutor) -> None:
     """Linux ends the arguments of a command at some 2 MB."""
     assert executor.get_status_command([f'{number}.host' for number in range(20_000)]) == ASKED
+
+
+@pytest.mark.parametrize('wrong', ['abc', '', 'workq', '1,2', '-x', '1 .host', '²', '@host'])
+def test_what_is_no_id_is_not_asked_for(executor: PBSProJobExecutor, wrong: str) -> None:
+    """Seen: one of them is taken for a queue, and the whole command fails."""
+    assert executor.get_status_command(['1.host', wrong, '2[3].host', '4[].a.b', '5']) == [*ASKED, '1.host', '2[3].host', '4[].a.b', '5']
+    assert executor.get_single_status_command(wrong) is None
+
+
+def test_a_job_whose_record_cannot_be_read_is_asked_for_alone(executor: PBSProJobExecutor) -> None:
+    assert executor.get_single_status_command('1.host') == ['qstat', '-f', '1.host']
+    executor._site = Site(product='pbspro', history=True)
+    assert executor.get_single_status_command('1.host') == ['qstat', '-f', '-x', '1.host']
+    text = b'Job Id: 1.host\n    job_state = R\n\n'
+    assert executor.parse_single_status(CommandResult(('qstat',), 0, text))['1.host'].status.state is JobState.ACTIVE
+    assert executor.parse_single_status(CommandResult(('qstat',), 153, b'', b'qstat: Unknown Job Id 1.host')) == {}
+    with pytest.raises(CommandError):
+        executor.parse_single_status(CommandResult(('qstat',), 255, b'', b'qstat: cannot connect'))
+
+
+def test_an_unknown_id_may_hide_what_was_asked_for_behind_it(executor: PBSProJobExecutor) -> None:
+    """Seen with a newer client (qstat-several-one-unknown.head): of 39, 999999 and 32 it printed 39 alone."""
+    row = b'Job Id: 39.host\x1ejob_state=R\n'
+    asked = executor.parse_status(CommandResult(('qstat',), 153, row, b'qstat: Unknown Job Id 999999.host'))
+    assert isinstance(asked, Observations)
+    assert asked.may_hide('32.host')
+    answered = executor.parse_status(CommandResult(('qstat',), 0, row))
+    assert isinstance(answered, Observations)
+    assert not answered.may_hide('32.host')
+
+
+def test_history_that_was_switched_off_is_no_answer(executor: PBSProJobExecutor) -> None:
+    """Seen: `qstat -x` then shows nothing of running jobs either, and succeeds."""
+    executor._site = Site(product='pbspro', history=True)
+    with pytest.raises(CommandError, match='job history'):
+        executor.parse_status(CommandResult(('qstat',), 0, b'', b'qstat: PBS is not configured to maintain job history 243.pbshost1'))
+    assert executor._site is None  # asked anew
+
+
+def test_the_simple_interface_reads_what_was_stripped(executor: PBSProJobExecutor) -> None:
+    assert executor.parse_status_output(0, 'Job Id: 1.host\x1ejob_state=R')['1.host'].state is JobState.ACTIVE
 
 
 # Exit codes as captured: 153 unknown id, 35 finished id, 255 no server, 162 connection refused.

@@ -20,7 +20,7 @@ from psij_ext.runtime.script import absolute_spec
 
 DATA = Path(__file__).parent.parent / 'data' / 'slurm'
 FOLDER = JobFolder(Path('/work/the-job'))
-QUEUE_FORMAT = 'JobArrayID:|,State:|,exit_code:|,RestartCnt:|,StartTime:|,Cluster:|,Reason:|'
+QUEUE_FORMAT = 'JobArrayID:|,JobID:|,StartTime:|,State:|,exit_code:|,RestartCnt:|,TimeLimit:|,Cluster:|,Reason:|'
 QUEUE = ['squeue', '--noheader', '--array', '--states=all', f'--Format={QUEUE_FORMAT}']
 # What is there whatever the spec says, for a job with this program and nothing else.
 PLAIN = ['#SBATCH --job-name=/bin/date', '#SBATCH --output=scheduler.out', '#SBATCH --export=ALL']
@@ -139,11 +139,27 @@ def test_custom_attributes_are_options(executor: SlurmJobExecutor) -> None:
 
 
 @pytest.mark.parametrize('attributes', [
-    {'constraint': 'gpu'}, {'slurm.': 'x'}, {'slurm.comment': 'a b'}, {'slurm.comment': 'a\n#SBATCH --hold'},
-    {'slurm.a b': 'x'}, {'slurm.x\ny': None}, {'slurm.comment': "'"}, {'slurm.comment': '$x'}, {'slurm.comment': 'ü'}])
-def test_custom_attributes_that_no_directive_holds_are_refused(executor: SlurmJobExecutor, attributes: dict[str, object]) -> None:
+    {'constraint': 'gpu'}, {'slurm.': 'x'}, {'slurm.a b': 'x'}, {'slurm.x\ny': None}])
+def test_what_is_no_option_is_refused(executor: SlurmJobExecutor, attributes: dict[str, object]) -> None:
     with pytest.raises(InvalidJobException, match=r'JobAttributes\.custom_attributes'):
         rendered(executor, JobSpec('/bin/date', attributes=JobAttributes(custom_attributes=attributes)))
+
+
+@pytest.mark.parametrize(('attributes', 'instead'), [
+    ({'slurm.array': '1-3'}, 'one job'), ({'slurm.wait': None}, 'Job.wait'), ({'slurm.output': 'x'}, 'stdout_path'),
+    ({'slurm.export': 'NONE'}, 'inherit_environment'), ({'slurm.test-only': True}, 'nothing')])
+def test_what_would_make_it_another_submission_is_refused(
+        executor: SlurmJobExecutor, attributes: dict[str, object], instead: str) -> None:
+    with pytest.raises(InvalidJobException, match=instead):
+        rendered(executor, JobSpec('/bin/date', attributes=JobAttributes(custom_attributes=attributes)))
+
+
+@pytest.mark.parametrize('value', [
+    'node[1-2]', 'a&b', '[a|b]', 'gpu:2(S:0)', 'a*2', 'afterok:1?afterok:2', 'a b', 'a\n#SBATCH --hold', "'", '$x', 'ü'])
+def test_values_that_no_directive_holds_go_on_the_command_line(executor: SlurmJobExecutor, value: str) -> None:
+    attributes = JobAttributes(custom_attributes={'slurm.nice': 5, 'slurm.comment': value})
+    assert rendered(executor, JobSpec('/bin/date', attributes=attributes)) == (
+        [*PLAIN, '#SBATCH --nice=5'], [f'--comment={value}'])
 
 
 # -- what no directive holds for certain goes on the command line
@@ -248,6 +264,17 @@ def test_ids_that_fit_in_no_argument_are_asked_for_by_user(executor: SlurmJobExe
     assert all(len(word) < 131_072 for word in executor.get_status_command(just_too_many))
 
 
+@pytest.mark.parametrize('wrong', ['abc', '', '12 ', '1,2', '-1', '12_', '12;', '--all', '²'])
+def test_what_is_no_id_is_not_asked_for(executor: SlurmJobExecutor, wrong: str) -> None:
+    """Seen: one of them makes squeue fail for all."""
+    assert executor.get_status_command(['1', wrong, '2_3', '4+1']) == [*QUEUE, '--jobs=1,2_3,4+1']
+    assert executor.get_status_command([wrong]) == [*QUEUE, f'--user={executor.user}']
+
+
+def test_a_job_whose_row_cannot_be_read_is_asked_for_alone(executor: SlurmJobExecutor) -> None:
+    assert executor.get_single_status_command('12;far') == [*QUEUE, '--clusters=far', '--jobs=12,12']
+
+
 def test_other_clusters_are_named(executor: SlurmJobExecutor) -> None:
     assert executor.get_status_command(['1;b', '2;a', '3;b']) == [*QUEUE, '--clusters=a,b', '--jobs=1,2,3']
     assert executor.get_status_command(['1;b']) == [*QUEUE, '--clusters=b', '--jobs=1,1']
@@ -260,7 +287,7 @@ def told_of_the_site(executor: SlurmJobExecutor, name: str) -> None:
 def test_the_own_cluster_is_named_where_others_are(executor: SlurmJobExecutor) -> None:
     told_of_the_site(executor, 'config-accounting.txt')
     assert executor.get_status_command(['1', '1;far']) == [*QUEUE, '--clusters=far,psij', '--jobs=1,1']
-    rows = b'1|FAILED|256|0|N/A|far|None|\n1|RUNNING|0|0|N/A|psij|None|\n1|CANCELLED|0|0|N/A|far2|None|\n'
+    rows = b'1|1|N/A|FAILED|256|0|1:00|far|None|\n1|1|N/A|RUNNING|0|0|1:00|psij|None|\n1|1|N/A|CANCELLED|0|0|1:00|far2|None|\n'
     seen = executor.parse_status(CommandResult(('squeue',), 0, rows))
     assert (seen['1'].status.state, seen['1;far'].status.state) == (JobState.ACTIVE, JobState.FAILED)
 
@@ -270,7 +297,8 @@ def test_accounting_is_bounded_by_the_submission(executor: SlurmJobExecutor) -> 
     since = 1_795_179_691.0
     begin = datetime.fromtimestamp(since - 60).strftime('%Y-%m-%dT%H:%M:%S')
     assert executor.get_accounting_command(['1', '2'], since) == [
-        'sacct', '--noheader', '--parsable2', '--allocations', f'--starttime={begin}', '--format=JobID,State,ExitCode,Cluster,Reason',
+        'sacct', '--noheader', '--parsable2', f'--starttime={begin}',
+        '--format=JobID,JobIDRaw,State,ExitCode,Cluster,Submit,Start,End,ElapsedRaw,TotalCPU,AllocCPUS,NNodes,NodeList,MaxRSS,MaxVMSize',
         '--jobs=1,2']
     assert executor.get_accounting_command(['1'], 0.0) is not None
 
@@ -291,7 +319,7 @@ def test_the_site_is_asked_for_its_configuration(executor: SlurmJobExecutor) -> 
 
 @pytest.mark.parametrize('exit_code', [1, 2, 140, 255, -9])
 def test_a_query_that_failed_says_nothing(executor: SlurmJobExecutor, exit_code: int) -> None:
-    failed = CommandResult(('squeue', '-x'), exit_code, b'12|COMPLETED|0|0|N/A|c|None|\n', b'Socket timed out')
+    failed = CommandResult(('squeue', '-x'), exit_code, b'12|12|N/A|COMPLETED|0|0|1:00|c|None|\n', b'Socket timed out')
     for parse in (executor.parse_status, executor.parse_accounting, executor.parse_site):
         with pytest.raises(CommandError, match='Socket timed out') as caught:
             parse(failed)
@@ -302,16 +330,16 @@ def test_a_query_that_failed_says_nothing(executor: SlurmJobExecutor, exit_code:
 
 def test_the_simple_interface_reads_the_same(executor: SlurmJobExecutor) -> None:
     out = (DATA / 'squeue-cases.txt').read_text()
-    simple = executor.parse_status_output(0, out)
+    simple = executor.parse_status_output(0, out.strip())
     rich = executor.parse_status(CommandResult(('squeue',), 0, out.encode()))
     assert {native_id: (status.state, status.exit_code) for native_id, status in simple.items()} == {
         native_id: (seen.status.state, seen.status.exit_code) for native_id, seen in rich.items()}
 
 
 def test_bytes_that_are_no_text_harm_no_other_row(executor: SlurmJobExecutor) -> None:
-    rows = b'\xff\xfe|x\n12|RUNNING|0|0|N/A|c|\xff|\n\0|\n13|PENDING|0|0|N/A|c|None|\n'
+    rows = b'\xff\xfe|x\n12|12|N/A|RUNNING|0|0|1:00|c|\xff|\n\0|\n13|13|N/A|PENDING|0|0|1:00|c|None|\n'
     seen = executor.parse_status(CommandResult(('squeue',), 0, rows))
-    assert {'12', '13'} <= set(seen)
+    assert {native_id: seen[native_id].status.state for native_id in ('12', '13')} == {'12': JobState.ACTIVE, '13': JobState.QUEUED}
 
 
 # -- cancelling and listing

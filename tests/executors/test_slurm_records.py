@@ -1,351 +1,163 @@
+"""What is read out of squeue's rows and scontrol's configuration, and out of broken ones."""
+
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from slurm_rows import account_row, queue_row, queued, result
 
 from psij_ext.core.exit_info import ExitReason
-from psij_ext.core.observation import Observation, Site
+from psij_ext.core.observation import Site
 from psij_ext.core.state import JobState
-from psij_ext.executors.batch import slurm_records
-from psij_ext.executors.batch.slurm_records import parse_accounting, parse_config, parse_queue
+from psij_ext.exceptions import ParseError
+from psij_ext.executors.batch import slurm_states
+from psij_ext.executors.batch.slurm_accounting import parse_accounting
+from psij_ext.executors.batch.slurm_records import parse_config, parse_queue
 
 DATA = Path(__file__).parent.parent / 'data' / 'slurm'
 NEW, QUEUED, ACTIVE = JobState.NEW, JobState.QUEUED, JobState.ACTIVE
 COMPLETED, FAILED, CANCELED = JobState.COMPLETED, JobState.FAILED, JobState.CANCELED
 
-# squeue(1), "JOB STATE CODES", of Slurm 22.05, and what later versions add: state, its short form, what it is to us.
-STATES = [
-    ('BOOT_FAIL', 'BF', NEW), ('CANCELLED', 'CA', CANCELED), ('COMPLETED', 'CD', COMPLETED), ('CONFIGURING', 'CF', QUEUED),
-    ('COMPLETING', 'CG', ACTIVE), ('DEADLINE', 'DL', FAILED), ('FAILED', 'F', FAILED), ('NODE_FAIL', 'NF', NEW),
-    ('OUT_OF_MEMORY', 'OOM', FAILED), ('PENDING', 'PD', QUEUED), ('PREEMPTED', 'PR', NEW), ('RUNNING', 'R', ACTIVE),
-    ('RESV_DEL_HOLD', 'RD', QUEUED), ('REQUEUE_FED', 'RF', QUEUED), ('REQUEUE_HOLD', 'RH', QUEUED), ('REQUEUED', 'RQ', QUEUED),
-    ('RESIZING', 'RS', ACTIVE), ('REVOKED', 'RV', NEW), ('SIGNALING', 'SI', ACTIVE), ('SPECIAL_EXIT', 'SE', QUEUED),
-    ('STAGE_OUT', 'SO', ACTIVE), ('STOPPED', 'ST', ACTIVE), ('SUSPENDED', 'S', ACTIVE), ('TIMEOUT', 'TO', FAILED),
-    ('LAUNCH_FAILED', None, FAILED), ('RECONFIG_FAIL', None, FAILED), ('POWER_UP_NODE', None, QUEUED),
-    ('UPDATE_DB', None, NEW), ('EXPEDITING', None, QUEUED),
-]
-REASONS = {
-    'BOOT_FAIL': ExitReason.NODE_FAILURE, 'CANCELLED': ExitReason.CANCELED, 'COMPLETED': ExitReason.EXITED,
-    'DEADLINE': ExitReason.TIMEOUT, 'FAILED': ExitReason.EXITED, 'NODE_FAIL': ExitReason.NODE_FAILURE,
-    'OUT_OF_MEMORY': ExitReason.OUT_OF_MEMORY, 'PREEMPTED': ExitReason.PREEMPTED, 'TIMEOUT': ExitReason.TIMEOUT,
-    'LAUNCH_FAILED': ExitReason.LAUNCH_FAILED, 'RECONFIG_FAIL': ExitReason.LAUNCH_FAILED,
-}
-
-
-def queued(state: str, status: str | int = 0, restarts: str | int = 0, start: str = 'N/A', cluster: str = 'c',
-           reason: str = 'None', native_id: str = '12') -> Observation:
-    text = f'{native_id}|{state}|{status}|{restarts}|{start}|{cluster}|{reason}|\n'
-    return parse_queue(text)[native_id]
-
-
-def accounted(state: str, exit_code: str = '0:0', cluster: str = 'c', reason: str = 'None', native_id: str = '12') -> Observation:
-    return parse_accounting(f'{native_id}|{state}|{exit_code}|{cluster}|{reason}\n')[native_id]
-
-
-def result(observation: Observation) -> tuple[JobState, ExitReason | None, int | None, int | None]:
-    return observation.status.state, observation.reason, observation.status.exit_code, observation.signal
-
-
-# -- states
-
-
-@pytest.mark.parametrize(('long', 'short', 'state'), STATES)
-def test_every_documented_state_is_known(long: str, short: str | None, state: JobState, caplog: pytest.LogCaptureFixture) -> None:
-    seen = queued(long)
-    assert (seen.status.state, seen.reason) == (state, REASONS.get(long))
-    assert (seen.status.metadata or {})['native_state'] == long
-    if short is not None:
-        assert (queued(short).status.state, queued(short).reason) == (state, REASONS.get(long))
-    assert caplog.records == []
-
-
-def test_the_tables_hold_nothing_that_is_not_documented() -> None:
-    assert set(slurm_records._STATES) == {long for long, _, _ in STATES}
-    assert {short: long for long, short, _ in STATES if short is not None}.items() <= slurm_records._SHORT.items()
-    assert set(slurm_records._SHORT.values()) <= set(slurm_records._STATES)
-
-
-@pytest.mark.parametrize('state', ['BOOT_FAIL', 'NODE_FAIL', 'PREEMPTED'])
-def test_in_accounting_these_are_ends(state: str) -> None:
-    assert result(accounted(state)) == (FAILED, REASONS[state], None, None)
-
-
-@pytest.mark.parametrize('state', ['REVOKED', 'UPDATE_DB', 'UNHEARD_OF'])
-def test_these_are_no_ends_even_in_accounting(state: str) -> None:
-    assert accounted(state).status.state is NEW
-
-
-def test_an_unknown_state_is_logged_once_and_kept(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        for _ in range(3):
-            seen = queued('HIBERNATING_ONCE')
-            assert (seen.status.state, seen.reason) == (NEW, None)
-            assert seen.status.metadata == {'native_state': 'HIBERNATING_ONCE'}
-    assert len(caplog.records) == 1
-    assert 'HIBERNATING_ONCE' in caplog.text
-
-
-@pytest.mark.parametrize(('states', 'state'), [
-    ('PENDING,REQUEUED', QUEUED), ('RUNNING,COMPLETING', ACTIVE), ('COMPLETED,COMPLETING', ACTIVE), ('FAILED+COMPLETING', ACTIVE),
-    ('CANCELLED,COMPLETING', ACTIVE), ('COMPLETED,REQUEUED', QUEUED), ('PENDING,LAUNCH_FAILED,REQUEUE_HOLD', QUEUED),
-    ('RUNNING,CONFIGURING', ACTIVE), ('RUNNING,SUSPENDED', ACTIVE), ('CANCELLED+', CANCELED), ('running', ACTIVE), ('FAILED,LAUNCH_FAILED', FAILED),
-    ('COMPLETED,HIBERNATING', NEW), ('HIBERNATING,COMPLETED', NEW), ('', NEW), (',', NEW), ('+', NEW), (' ', NEW)])
-def test_several_states_at_once(states: str, state: JobState) -> None:
-    assert queued(states).status.state is state
-
-
-# -- exit codes and signals
-
-
-@pytest.mark.parametrize(('state', 'status', 'expected'), [
-    ('COMPLETED', 0, (COMPLETED, ExitReason.EXITED, 0, None)),
-    ('FAILED', 768, (FAILED, ExitReason.EXITED, 3, None)),
-    ('FAILED', 65280, (FAILED, ExitReason.EXITED, 255, None)),
-    ('FAILED', 9, (FAILED, ExitReason.SIGNALED, 137, 9)),
-    ('FAILED', 139, (FAILED, ExitReason.SIGNALED, 139, 11)),  # 128 is the flag of a core dump
-    ('FAILED', 35072, (FAILED, ExitReason.EXITED, 137, None)),
-    ('FAILED', 4021, (FAILED, ExitReason.LAUNCH_FAILED, None, None)),  # seen with a bad output folder
-    ('FAILED', 53, (FAILED, ExitReason.LAUNCH_FAILED, None, None)),
-    ('CANCELLED', 0, (CANCELED, ExitReason.CANCELED, None, None)),
-    ('CANCELLED', 15, (CANCELED, ExitReason.CANCELED, 143, 15)),
-    ('CANCELLED', 36608, (CANCELED, ExitReason.CANCELED, 143, None)),
-    ('TIMEOUT', 0, (FAILED, ExitReason.TIMEOUT, None, None)),
-    ('TIMEOUT', 15, (FAILED, ExitReason.TIMEOUT, 143, 15)),
-    ('OUT_OF_MEMORY', 125, (FAILED, ExitReason.OUT_OF_MEMORY, None, None)),
-    ('RUNNING', 768, (ACTIVE, None, None, None)),
-    ('FAILED', 'N/A', (FAILED, ExitReason.EXITED, None, None)),
-    ('FAILED', '', (FAILED, ExitReason.EXITED, None, None)),
-    ('FAILED', '9' * 5000, (FAILED, ExitReason.EXITED, None, None)),
-    ('FAILED', '²', (FAILED, ExitReason.EXITED, None, None)),
-])
-def test_a_raw_wait_status(state: str, status: str | int, expected: tuple[object, ...]) -> None:
-    assert result(queued(state, status)) == expected
-
-
-@pytest.mark.parametrize(('state', 'code', 'expected'), [
-    ('COMPLETED', '0:0', (COMPLETED, ExitReason.EXITED, 0, None)),
-    ('FAILED', '3:0', (FAILED, ExitReason.EXITED, 3, None)),
-    ('FAILED', '0:9', (FAILED, ExitReason.SIGNALED, 137, 9)),
-    ('FAILED', '0:53', (FAILED, ExitReason.LAUNCH_FAILED, None, None)),
-    ('CANCELLED by 1500', '0:0', (CANCELED, ExitReason.CANCELED, None, None)),
-    ('CANCELLED by 1500', '0:15', (CANCELED, ExitReason.CANCELED, 143, 15)),
-    ('TIMEOUT', '0:0', (FAILED, ExitReason.TIMEOUT, None, None)),
-    ('OUT_OF_MEMORY', '0:125', (FAILED, ExitReason.OUT_OF_MEMORY, None, None)),
-    ('FAILED', '', (FAILED, ExitReason.EXITED, None, None)),
-    ('FAILED', 'x:y', (FAILED, ExitReason.EXITED, None, None)),
-    ('FAILED', '3', (FAILED, ExitReason.EXITED, 3, None)),
-])
-def test_a_code_and_a_signal(state: str, code: str, expected: tuple[object, ...]) -> None:
-    assert result(accounted(state, code)) == expected
-
-
-def test_who_cancelled_is_told() -> None:
-    seen = accounted('CANCELLED by 1500')
-    assert seen.status.message == 'CANCELLED by 1500'
-    assert (seen.status.metadata or {})['native_state'] == 'CANCELLED by 1500'
-
-
-# -- reasons, restarts, starts
-
-
-def test_the_reason_is_the_message_and_may_hold_anything() -> None:
-    reason = 'Nodes required for job are DOWN, DRAINED or reserved|for (others)'
-    seen = queued('PENDING', reason=reason)
-    assert seen.status.message == reason
-    assert seen.status.metadata == {'native_state': 'PENDING', 'native_reason': reason}
-
-
-@pytest.mark.parametrize('reason', ['None', '', ' '])
-def test_no_reason_is_no_message(reason: str) -> None:
-    assert queued('RUNNING', reason=reason).status.message is None
-
-
-def test_the_reason_of_an_end_is_its_message() -> None:
-    assert queued('TIMEOUT', reason='TimeLimit').status.message == 'TimeLimit'
-    assert queued('CANCELLED').status.message is None
-
-
-def test_a_success_has_no_message() -> None:
-    assert queued('COMPLETED', reason='JobHeldUser').status.message is None
-
-
-@pytest.mark.parametrize(('restarts', 'attempt'), [('0', 1), ('1', 2), ('17', 18), ('', None), ('N/A', None), ('-1', None)])
-def test_restarts_count_attempts(restarts: str, attempt: int | None) -> None:
-    assert queued('RUNNING', restarts=restarts).attempt == attempt
-
-
-def test_the_expected_start_of_a_waiting_job_is_kept() -> None:
-    assert (queued('PENDING', start='1795183291').status.metadata or {}).get('expected_start') == 1795183291.0
-    assert 'expected_start' not in (queued('PENDING', start='N/A').status.metadata or {})
-    assert 'expected_start' not in (queued('RUNNING', start='1795183291').status.metadata or {})
-    assert 'expected_start' not in (queued('PENDING', start='²').status.metadata or {})
-
 
 # -- ids and clusters
 
 
-@pytest.mark.parametrize('native_id', ['12', '12_3', '12_[4-9%2]', '12_[1,3,5-7', '12+0'])
-def test_ids_are_kept_as_they_are(native_id: str) -> None:
-    assert set(parse_queue(f'{native_id}|RUNNING|0|0|N/A||None|')) == {native_id}
-    assert set(parse_accounting(f'{native_id}|RUNNING|0:0||None')) == {native_id}
-
-
-def test_steps_have_ids_of_their_own() -> None:
-    rows = parse_accounting('12|COMPLETED|0:0|c|None\n12.batch|FAILED|1:0|c|\n12.0|OUT_OF_MEMORY|0:125|c|\n')
-    assert rows['12'].status.state is COMPLETED
-
-
-@pytest.mark.parametrize('cluster', ['', 'N/A'])
-def test_without_a_cluster_a_job_has_one_id(cluster: str) -> None:
-    assert set(parse_queue(f'12|RUNNING|0|0|N/A|{cluster}|None|')) == {'12'}
+@pytest.mark.parametrize(('native_id', 'raw_id', 'ids'), [
+    ('12', '12', {'12'}), (' 12 ', '12', {'12'}), ('12_3', '31', {'12_3', '31', '12'}), ('12_3', '12', {'12_3', '12'}),
+    ('12+0', '12', {'12+0', '12'}), ('12+1', '13', {'12+1', '13'}), ('12_[4-6%2]', '12', {'12_4', '12_5', '12_6', '12'})])
+def test_the_ids_of_a_row(native_id: str, raw_id: str, ids: set[str]) -> None:
+    for cluster in ('', 'N/A'):
+        assert set(parse_queue(queue_row(native_id, raw_id=raw_id, cluster=cluster))) == ids
+    assert set(parse_queue(queue_row(native_id, raw_id=raw_id, cluster='c'))) == ids | {f'{each};c' for each in ids}
+    assert set(parse_accounting(account_row(native_id, raw_id=raw_id, cluster=''))) == ids
 
 
 def test_each_cluster_counts_for_itself() -> None:
-    text = '12|RUNNING|0|0|N/A|near|None|\n12|FAILED|256|0|N/A|far|None|\n13|PENDING|0|0|N/A|far|None|\n'
-    for rows in (text, 'CLUSTER: far\n' + ''.join(reversed(text.splitlines(keepends=True)))):
-        seen = parse_queue(rows, 'near')
+    rows = [queue_row('12', cluster='near'), queue_row('12', 'FAILED', 256, cluster='far'), queue_row('13', 'PENDING', cluster='far')]
+    for text in (''.join(rows), 'CLUSTER: far\n' + ''.join(reversed(rows))):
+        seen = parse_queue(text, 'near')
         assert {native_id: each.status.state for native_id, each in seen.items()} == {
             '12': ACTIVE, '12;near': ACTIVE, '12;far': FAILED, '13;far': QUEUED}
-    seen = parse_accounting('12|COMPLETED|0:0|far|None\n12|RUNNING|0:0|near|None\n', 'near')
-    assert {native_id: each.status.state for native_id, each in seen.items()} == {
+    accounted = parse_accounting(account_row(state='COMPLETED', cluster='far') + account_row(cluster='near'), 'near')
+    assert {native_id: each.status.state for native_id, each in accounted.items()} == {
         '12': ACTIVE, '12;near': ACTIVE, '12;far': COMPLETED}
 
 
-def test_where_the_own_cluster_is_not_known_the_plain_id_will_do() -> None:
-    assert set(parse_queue('12|RUNNING|0|0|N/A|some|None|')) == {'12', '12;some'}
+def test_rows_that_say_the_same_share_what_is_read() -> None:
+    """Ten thousand jobs are mostly in a few states."""
+    seen = parse_queue(queue_row('1', start=5) + queue_row('2', start=6) + queue_row('3', 'PENDING', start=7) + queue_row('4', 'PENDING', start=7))
+    assert seen['1'] is seen['2']
+    assert seen['3'] is seen['4']
+    assert seen['3'] != parse_queue(queue_row('3', 'PENDING', start=8))['3']
 
 
-# -- rows that cannot be read
+def test_the_limit_is_known() -> None:
+    assert parse_queue(queue_row(limit='2-00:00:00'))['12'].time_limit == 172_800
+    assert parse_queue(queue_row(state='PENDING', start='1795183291', limit='5:00'))['12'].time_limit == 300
+    assert parse_queue(queue_row(limit='UNLIMITED'))['12'].time_limit is None
+
+
+# -- what cannot be read
 
 
 @pytest.mark.parametrize('row', [
-    '', '|', '||||||', 'slurm_load_jobs error: Socket timed out', 'CLUSTER: far', '12', '12|COMPLETED', '12|COMPLETED|0', '12|COMPLETED|0|0',
-    'x|COMPLETED|0|0|N/A|c|None|', ' |COMPLETED|0|0|N/A|c|None|', '-1|COMPLETED|0|0|N/A|c|None|', 'JOBID|STATE|0|0|N/A|c|None|'])
-def test_a_row_that_cannot_be_read_harms_itself_alone(row: str) -> None:
-    good = '13|RUNNING|0|0|N/A|c|None|'
-    assert set(parse_queue(f'{row}\n{good}\n{row}')) == {'13', '13;c'}
-    assert set(parse_accounting(f'{row}\n13|RUNNING|0:0|c|None\n{row}')) == {'13', '13;c'}
+    '', '|', 'slurm_load_jobs error: Socket timed out', 'CLUSTER: far', '12', '| Welcome to the cluster | have fun |', '+------+', '|=|=|=|=|=|=|=|=|x',
+    'Quota: 17|20', 'x|COMPLETED|0|0|N/A|c|None|'])
+def test_what_looks_like_no_row_is_none(row: str) -> None:
+    for parse, good in ((parse_queue, queue_row('13')), (parse_accounting, account_row('13'))):
+        seen = parse(f'{row}\n{good}{row}\n')
+        assert set(seen) == {'13', '13;c'}
+        assert not seen.may_hide('12')
+
+
+@pytest.mark.parametrize('row', ['12|', '12|12', '12|12|N/A|', '12|COMPLETED|0|0', '12|12|N/A||0|0|1:00|c|None|', '12|12|N/A|COMPLETED|0|0|1:00|c|None',
+                                 '12|13|N/A|COMPLETED|0|0|1:00|c|None|', '12||N/A|COMPLETED|0|0|1:00|c|None|'])
+def test_a_job_whose_row_cannot_be_read_is_neither_absent_nor_over(row: str) -> None:
+    seen = parse_queue(queue_row('11') + f'{row}\n' + queue_row('14', 'FAILED'))
+    assert '12' in seen.unread
+    assert (seen['12'].status.state, seen['12'].reason) == (NEW, None)
+    assert (seen['11'].status.state, seen['14'].status.state) == (ACTIVE, FAILED)
+    assert seen.may_hide('12;far')
+    assert not seen.may_hide('99')
+
+
+def test_an_unreadable_row_does_not_replace_one_that_could_be_read() -> None:
+    for text in ('12|garbled\n' + queue_row('12'), queue_row('12') + '12|garbled\n'):
+        assert (parse_queue(text)['12'].status.state, parse_queue(text).unread) == (ACTIVE, set())
+
+
+@pytest.mark.parametrize('native_id', ['', 'x', '-1', '1x', '12_', '12_x', '²', '12;c', 'JOBID', '9' * 19])
+def test_a_row_without_an_id_may_be_about_anybody(native_id: str) -> None:
+    for seen in (parse_queue(queue_row(native_id, 'COMPLETED') + queue_row('13')), parse_accounting(account_row(native_id, 'COMPLETED') + account_row('13'))):
+        assert seen.may_hide('12')
+        assert not seen.may_hide('13')
+        assert not any(each.status.final for each in seen.values())
+
+
+def test_the_raw_id_of_an_element_that_cannot_be_read_may_be_anybodys() -> None:
+    assert parse_queue('12_3|31|garbled\n').may_hide('31')
+    assert '31' in parse_queue('12_3|31|N/A|garbled\n').unread
+    assert not parse_queue('12|12|N/A|garbled\n').may_hide('31')
+
+
+@pytest.mark.parametrize('cut', [1, 5, 30])
+def test_an_answer_that_is_cut_is_none(cut: int) -> None:
+    text = queue_row('12') + queue_row('13')
+    with pytest.raises(ParseError, match='middle of a line'):
+        parse_queue(text[:-cut])
+    with pytest.raises(ParseError, match='middle of a line'):
+        parse_accounting((account_row('12') + account_row('13'))[:-cut])
+
+
+def test_a_line_ends_at_a_newline_and_nowhere_else() -> None:
+    assert queued('PENDING', reason='a\x0bb\x1ec\x85d\u2028e').status.message == 'a\x0bb\x1ec\x85d\u2028e'
 
 
 def test_nothing_is_nothing() -> None:
     assert parse_queue('') == {}
     assert parse_accounting('') == {}
+    assert not parse_queue('').may_hide('12')
 
 
 # -- what a real one printed
 
 
-def test_our_own_query_of_the_queue() -> None:
-    seen = parse_queue((DATA / 'squeue-cases.txt').read_text())
-    assert {native_id: result(each) for native_id, each in seen.items() if ';' not in native_id and '19_' not in native_id} == {
-        '4': (COMPLETED, ExitReason.EXITED, 0, None), '5': (FAILED, ExitReason.EXITED, 3, None),
-        '6': (FAILED, ExitReason.SIGNALED, 137, 9), '7': (FAILED, ExitReason.EXITED, 137, None),
-        '8': (FAILED, ExitReason.SIGNALED, 143, 15), '9': (FAILED, ExitReason.LAUNCH_FAILED, None, None),
-        '10': (QUEUED, None, None, None), '11': (CANCELED, ExitReason.CANCELED, None, None),
-        '12': (CANCELED, ExitReason.CANCELED, 143, 15), '13': (CANCELED, ExitReason.CANCELED, None, None),
-        '14': (ACTIVE, None, None, None), '15': (ACTIVE, None, None, None), '16': (QUEUED, None, None, None),
-        '17': (QUEUED, None, None, None), '18_1': (COMPLETED, ExitReason.EXITED, 0, None),
-        '18_2': (COMPLETED, ExitReason.EXITED, 0, None), '18_3': (FAILED, ExitReason.EXITED, 1, None),
-        '18_4': (COMPLETED, ExitReason.EXITED, 0, None), '20': (QUEUED, None, None, None), '21': (QUEUED, None, None, None),
-        '22': (QUEUED, None, None, None), '23': (ACTIVE, None, None, None)}
-    assert {f'19_{number}' for number in range(6, 100)} <= set(seen)
+EXPECTED = {
+    '2': (FAILED, ExitReason.EXITED, 3, None), '3': (COMPLETED, ExitReason.EXITED, 0, None),
+    '4': (COMPLETED, ExitReason.EXITED, 0, None), '5': (FAILED, ExitReason.EXITED, 3, None),
+    '6': (FAILED, ExitReason.SIGNALED, 137, 9), '7': (FAILED, ExitReason.EXITED, 137, None),
+    '8': (FAILED, ExitReason.SIGNALED, 143, 15), '9': (FAILED, ExitReason.LAUNCH_FAILED, None, None),
+    '10': (QUEUED, None, None, None), '11': (CANCELED, ExitReason.CANCELED, None, None),
+    '12': (CANCELED, ExitReason.CANCELED, 143, None), '13': (CANCELED, ExitReason.CANCELED, None, None),
+    '14': (ACTIVE, None, None, None), '15': (ACTIVE, None, None, None), '16': (QUEUED, None, None, None),
+    '17': (QUEUED, None, None, None), '18_1': (COMPLETED, ExitReason.EXITED, 0, None),
+    '18_2': (COMPLETED, ExitReason.EXITED, 0, None), '18_3': (FAILED, ExitReason.EXITED, 1, None),
+    '18_4': (COMPLETED, ExitReason.EXITED, 0, None), '18': (FAILED, ExitReason.EXITED, 1, None),
+    '19': (QUEUED, None, None, None), '20': (QUEUED, None, None, None), '21': (QUEUED, None, None, None),
+    '22': (QUEUED, None, None, None), '23': (ACTIVE, None, None, None), '24': (COMPLETED, ExitReason.EXITED, 0, None),
+    '25': (COMPLETED, ExitReason.EXITED, 0, None), '26': (COMPLETED, ExitReason.EXITED, 0, None),
+    '26+0': (COMPLETED, ExitReason.EXITED, 0, None), '26+1': (COMPLETED, ExitReason.EXITED, 0, None),
+    '28': (QUEUED, None, None, None),
+    # The raw ids of elements, and of the second part of 26.
+    '27': (COMPLETED, ExitReason.EXITED, 0, None), '29': (COMPLETED, ExitReason.EXITED, 0, None),
+    '30': (COMPLETED, ExitReason.EXITED, 0, None), '31': (FAILED, ExitReason.EXITED, 1, None),
+    **{f'19_{number}': (QUEUED, None, None, None) for number in range(6, 100)},
+    **{f'28_{number}': (QUEUED, None, None, None) for number in (1, 3, 5, 6, 7)}}
+
+
+@pytest.mark.parametrize('name', ['squeue-cases.txt', 'squeue-cases-not-expanded.txt'])
+def test_our_own_query_of_the_queue(name: str) -> None:
+    seen = parse_queue((DATA / name).read_text())
+    assert {native_id: result(each) for native_id, each in seen.items() if ';' not in native_id} == EXPECTED
     assert (seen['16'].attempt, seen['14'].attempt) == (2, 1)
     assert seen['21'].status.message == 'DependencyNeverSatisfied'
     assert seen['17'].status.message == 'job requeued in held state'
     assert seen['4'] == seen['4;psij']
-
-
-def test_our_own_query_of_accounting() -> None:
-    seen = parse_accounting((DATA / 'sacct-cases.txt').read_text())
-    assert {native_id: result(each) for native_id, each in seen.items() if ';' not in native_id} == {
-        '2': (FAILED, ExitReason.EXITED, 3, None), '3': (COMPLETED, ExitReason.EXITED, 0, None),
-        '4': (COMPLETED, ExitReason.EXITED, 0, None), '5': (FAILED, ExitReason.EXITED, 3, None),
-        '6': (FAILED, ExitReason.SIGNALED, 137, 9),
-        '7': (FAILED, ExitReason.EXITED, 9, None),  # here Slurm itself takes 137 for 9
-        '8': (FAILED, ExitReason.SIGNALED, 143, 15), '9': (FAILED, ExitReason.LAUNCH_FAILED, None, None),
-        '12': (CANCELED, ExitReason.CANCELED, None, None), '13': (CANCELED, ExitReason.CANCELED, None, None),
-        '14': (ACTIVE, None, None, None), '15': (ACTIVE, None, None, None), '16': (QUEUED, None, None, None),
-        '17': (QUEUED, None, None, None), '20': (QUEUED, None, None, None), '23': (ACTIVE, None, None, None),
-        '18_1': (COMPLETED, ExitReason.EXITED, 0, None), '18_2': (COMPLETED, ExitReason.EXITED, 0, None),
-        '18_3': (FAILED, ExitReason.EXITED, 1, None), '18_4': (COMPLETED, ExitReason.EXITED, 0, None)}
-
-
-def shown_jobs(name: str) -> Iterator[Observation]:
-    """What `scontrol show job` printed in a capture, as squeue would have told it to us."""
-    for block in re.split(r'^JobId=', (DATA / name).read_text(), flags=re.MULTILINE)[1:]:
-        found = re.search(r'JobState=(\S+) Reason=(\S+).*?Restarts=(\d+).*?ExitCode=(\d+):(\d+)', block, re.DOTALL)
-        assert found is not None
-        state, reason, restarts, code, signal = found.groups()
-        yield queued(state, (int(code) << 8) + int(signal), restarts, reason=reason)
-
-
-@pytest.mark.parametrize(('case', 'last'), [
-    ('ok', (QUEUED, None, None, None)), ('exit3', (FAILED, ExitReason.EXITED, 3, None)),
-    ('kill9', (FAILED, ExitReason.SIGNALED, 137, 9)), ('kill15', (FAILED, ExitReason.SIGNALED, 143, 15)),
-    ('kill9child', (FAILED, ExitReason.EXITED, 137, None)), ('srunkill9', (FAILED, ExitReason.EXITED, 137, None)),
-    ('cancel_pending', (CANCELED, ExitReason.CANCELED, None, None)), ('cancel_polite', (CANCELED, ExitReason.CANCELED, None, None)),
-    ('cancel_running', (CANCELED, ExitReason.CANCELED, 143, None)), ('cancel_stubborn', (CANCELED, ExitReason.CANCELED, 137, 9)),
-    ('held', (COMPLETED, ExitReason.EXITED, 0, None)), ('begin', (QUEUED, None, None, None)),
-    ('dep_never', (QUEUED, None, None, None)), ('dep_wait', (QUEUED, None, None, None)), ('requeue', (QUEUED, None, None, None)),
-    ('requeuehold', (QUEUED, None, None, None)), ('stopsig', (ACTIVE, None, None, None)), ('suspend', (ACTIVE, None, None, None))])
-def test_the_last_moment_of_a_case(case: str, last: tuple[object, ...]) -> None:
-    assert result(list(shown_jobs(f'noacct-10-{case}.txt'))[-1]) == last
-
-
-def test_a_requeue_is_the_second_attempt() -> None:
-    assert {(each.attempt, each.status.state) for each in shown_jobs('noacct-10-requeue.txt')} == {(2, QUEUED)}
-
-
-def test_the_elements_of_an_array_end_for_themselves() -> None:
-    states = {each.status.state for each in shown_jobs('noacct-10-array_part_cancel.txt')}
-    assert states == {ACTIVE, CANCELED}
-
-
-def tables(name: str) -> Iterator[tuple[list[str], list[list[str]]]]:
-    """The tables with a header that sacct printed in a capture; rows that a name has broken are left out."""
-    for block in (DATA / name).read_text().split('--- stdout\n')[1:]:
-        lines = block.split('--- stderr')[0].splitlines()
-        if lines and lines[0].startswith('JobID|'):
-            header = lines[0].split('|')
-            yield header, [row for row in (line.split('|') for line in lines[1:]) if len(row) == len(header)]
-
-
-def as_we_ask(name: str) -> dict[str, Observation]:
-    seen: dict[str, Observation] = {}
-    for header, rows in tables(name):
-        for row in rows:
-            fields = dict(zip(header, row))
-            line = '|'.join((fields['JobID'], fields['State'], fields['ExitCode'], 'cluster1', fields.get('Reason', '')))
-            seen.update(parse_accounting(line))
-    return seen
-
-
-def test_what_accounting_said_of_all_cases() -> None:
-    seen = as_we_ask('acct-30-sacct.txt')
-    expected = {
-        '1': (FAILED, ExitReason.TIMEOUT, None, None), '2': (FAILED, ExitReason.TIMEOUT, None, None),
-        '3': (FAILED, ExitReason.TIMEOUT, None, None), '5': (FAILED, ExitReason.EXITED, 3, None),
-        '6': (FAILED, ExitReason.SIGNALED, 137, 9), '8': (FAILED, ExitReason.SIGNALED, 143, 15),
-        '10': (CANCELED, ExitReason.CANCELED, None, None), '13': (CANCELED, ExitReason.CANCELED, None, None),
-        '14': (COMPLETED, ExitReason.EXITED, 0, None), '15_1': (FAILED, ExitReason.EXITED, 1, None),
-        '15_2': (COMPLETED, ExitReason.EXITED, 0, None), '16_[24-99%2]': (QUEUED, None, None, None),
-        '17_1': (CANCELED, ExitReason.CANCELED, None, None), '18': (QUEUED, None, None, None),
-        '20': (CANCELED, ExitReason.CANCELED, None, None), '23': (ACTIVE, None, None, None), '24': (ACTIVE, None, None, None)}
-    assert {native_id: result(seen[native_id]) for native_id in expected} == expected
-
-
-def test_what_accounting_said_of_memory() -> None:
-    seen = as_we_ask('acct-15-oom-nodefail.txt')
-    assert {native_id: result(seen[native_id]) for native_id in ('142', '143', '144', '145', '146', '147')} == {
-        '142': (FAILED, ExitReason.OUT_OF_MEMORY, None, None), '143': (FAILED, ExitReason.OUT_OF_MEMORY, None, None),
-        '144': (COMPLETED, ExitReason.EXITED, 0, None), '145': (COMPLETED, ExitReason.EXITED, 0, None),
-        '146': (FAILED, ExitReason.NODE_FAILURE, None, None), '147': (FAILED, ExitReason.NODE_FAILURE, None, None)}
+    assert {each: seen[each].time_limit for each in ('10', '22', '23', '24')} == {'10': None, '22': 86_400, '23': 300, '24': 600}
 
 
 # -- the site
@@ -369,13 +181,14 @@ def test_a_version_may_have_a_suffix() -> None:
 # -- properties
 
 
-CAPTURES = [(DATA / name).read_text() for name in ('squeue-cases.txt', 'sacct-cases.txt')]
+QUEUE, ACCOUNTS = ((DATA / name).read_text() for name in ('squeue-cases.txt', 'sacct-cases.txt'))
 JUNK = st.text(st.characters(exclude_categories=()) | st.sampled_from('|\n\r:+,_[]%;. 0123456789'), max_size=12)
+ENDS = [word for word, (state, reason) in slurm_states._STATES.items() if state.final or reason]
+ENDS += [short for short, word in slurm_states._SHORT.items() if word in ENDS]
 
 
 @st.composite
-def mutated(draw: st.DrawFn) -> str:
-    text = draw(st.sampled_from(CAPTURES))
+def mutated(draw: st.DrawFn, text: str) -> str:
     for _ in range(draw(st.integers(0, 6))):
         start = draw(st.integers(0, len(text)))
         end = start + draw(st.integers(0, 30))
@@ -384,21 +197,47 @@ def mutated(draw: st.DrawFn) -> str:
 
 
 @settings(deadline=None)
-@given(mutated() | JUNK | st.binary(max_size=200).map(lambda raw: raw.decode('utf-8', 'surrogateescape')), st.none() | st.just('psij'))
-def test_whatever_is_printed_is_read_or_passed_over(text: str, own_cluster: str | None) -> None:
-    for parse in (parse_queue, parse_accounting):
-        for native_id, seen in parse(text, own_cluster).items():
-            number = native_id.partition(';')[0]
-            words = [line for line in text.splitlines() if line.partition('|')[0].strip() == number]
-            assert words, 'a job that no row is about'
-            if seen.status.final:
-                assert any(known in line.upper() for line in words for known in (*slurm_records._STATES, *slurm_records._SHORT))
+@given(mutated(QUEUE) | mutated(ACCOUNTS) | JUNK | st.binary(max_size=200).map(lambda raw: raw.decode('utf-8', 'surrogateescape')),
+       st.none() | st.just('psij'))
+def test_whatever_is_printed_is_read_or_refused(text: str, own_cluster: str | None) -> None:
+    """Only a job with a row of its own that names an end is over; an array is if one of its elements is."""
     assert isinstance(parse_config(text), Site)
+    for parse in (parse_queue, parse_accounting):
+        try:
+            seen = parse(text, own_cluster)
+        except ParseError:
+            assert not text.endswith('\n')
+            continue
+        for native_id, each in seen.items():
+            number = native_id.partition(';')[0]
+            rows = [line for line in text.split('\n') if re.search(rf'(^|[|]) *{re.escape(number.partition("_")[0])}([_+ ][^|]*)?([|]|$)', line)]
+            assert rows, 'a job that no row is about'
+            if each.status.final:
+                assert any(end in line.upper() for line in rows for end in ENDS)
 
 
-@given(st.text(st.characters(exclude_characters='|', exclude_categories=('Cc', 'Cs', 'Zl', 'Zp')), max_size=20))
+@pytest.mark.parametrize(('parse', 'text'), [(parse_queue, QUEUE), (parse_accounting, ACCOUNTS)])
+@settings(deadline=None)
+@given(data=st.data())
+def test_a_garbled_row_harms_no_other(parse: type, text: str, data: st.DataObject) -> None:
+    lines = text.split('\n')[:-1]
+    place = data.draw(st.integers(0, len(lines) - 1))
+    row = lines[place]
+    start = data.draw(st.integers(0, len(row)))
+    lines[place] = row[:start] + data.draw(JUNK).replace('\n', '') + row[start + data.draw(st.integers(0, 12)):]
+    before, after = parse(text, 'psij'), parse('\n'.join(lines) + '\n', 'psij')
+    native_id, raw_id = row.split('|')[:2]
+    own = {native_id.partition('.')[0], raw_id.partition('.')[0], native_id.partition('_')[0].partition('+')[0]}
+    own |= {key for key in after if lines[place].startswith((key.partition(';')[0] + '|', key.partition('_')[0] + '_'))}
+    own |= set(lines[place].split('|')[:2])
+    for key, seen in before.items():
+        if key.partition(';')[0] not in own and key.partition('_')[0] not in own:
+            assert (result(seen), seen.status.message) == (result(after[key]), after[key].status.message)
+
+
+@given(st.text(st.characters(exclude_characters='|\n', exclude_categories=('Cc', 'Cs', 'Zl', 'Zp')), max_size=20))
 def test_a_word_that_is_no_state_ends_nothing(word: str) -> None:
-    known = {*slurm_records._STATES, *slurm_records._SHORT}
+    known = {*slurm_states._STATES, *slurm_states._SHORT}
     if not set(re.split(r'[+, ]', word.strip().upper())) & known:
         assert not queued(word).status.final
-        assert not accounted(word).status.final
+        assert not parse_accounting(account_row('12', word))['12'].status.final

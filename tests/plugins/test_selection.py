@@ -51,6 +51,28 @@ class TestVersions:
         assert loaded.__module__ == 'v' + version.replace('.', '_')
 
     @pytest.mark.usefixtures('many')
+    def test_a_broken_one_makes_way_and_is_told_of(
+        self, root: Any, registry: Registry, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        root.executor('many', '9.0', 'nowhere.Executor')
+        assert registry.get('many')[1].version == Version('2.0rc1')
+        assert 'nowhere' in caplog.text
+        with pytest.raises(BrokenPlugin, match='nowhere'):
+            registry.get('many', '9.0')
+
+    @pytest.mark.usefixtures('many')
+    def test_a_name_beats_an_alias_of_another(self, root: Any, registry: Registry) -> None:
+        root.module('other')
+        root.executor('other', '9.0', 'other.Executor', ['many', 'lots'])
+        assert registry.get('many')[1].name == 'many'
+        assert registry.get('lots')[1].name == 'other'
+
+    @pytest.mark.usefixtures('many')
+    def test_a_constraint_that_is_no_text(self, registry: Registry) -> None:
+        with pytest.raises(TypeError, match='version_constraint'):
+            registry.get('many', 1)  # type: ignore[arg-type]
+
+    @pytest.mark.usefixtures('many')
     def test_none_that_meets_it(self, registry: Registry) -> None:
         with pytest.raises(UnknownPlugin) as caught:
             registry.get('many', '>=3')

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pytest
+
 from psij_ext.core.interfaces import Launcher
 from psij_ext.core.job import Job
 from psij_ext.core.spec import JobSpec
@@ -20,6 +22,10 @@ from psij_ext.runtime.script import absolute_spec, export_lines, full_script, sc
 
 # What a scheduler's own template has at the least.
 DIRECTIVES = '#!/bin/bash\npsij_native_id=$FAKE_ID\n'
+# Where a script looks for the Python that tells it how much memory its command took.
+PYTHONS = ('/usr/bin/python3', '/usr/libexec/platform-python')
+# A test runs twice: on a machine where there is such a Python, and on one without.
+either_way = pytest.mark.parametrize('scripted', ['with Python', 'without Python'], indirect=True)
 
 
 def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -33,7 +39,7 @@ class Scripted:
     """A job's script, to be run by bash as a scheduler would run it."""
 
     def __init__(self, spec: JobSpec, root: Path, launcher: Launcher | None = None,
-                 carried: Mapping[str, str] | None = None) -> None:
+                 carried: Mapping[str, str] | None = None, replaced: Mapping[str, str] | None = None) -> None:
         self.job = Job(spec)
         self.mailbox = root / 'box'
         self.mailbox.mkdir(parents=True)
@@ -44,6 +50,9 @@ class Scripted:
         script = full_script(DIRECTIVES, {**context, 'carries_environment': carried is not None})
         if carried is not None:
             self.folder.write_environment(export_lines(carried))
+        for text, instead in (replaced or {}).items():
+            assert text in script
+            script = script.replace(text, instead)
         self.folder.write_script(script)
         self.script, self.output = self.folder.script_path, self.folder.scheduler_output_path
         self._started: list[subprocess.Popen[bytes]] = []

@@ -70,9 +70,10 @@ class Scene:
     def __init__(self, work: Path, rhythm: Rhythm = Rhythm(), patience: Patience = Patience(),
                  has_accounting: bool = False) -> None:
         self.work = work
+        self.patience = patience
         self.clock = Clock()
         self.source = FakeSource(self.clock, has_accounting)
-        self.monitor = StatusMonitor(self.source, rhythm, patience, 'monitor of a test', clock=lambda: self.clock.now)
+        self.monitor = StatusMonitor(self.source, rhythm, 'monitor of a test', clock=lambda: self.clock.now)
         self.mailbox = self.monitor.mailbox(work)
         self.seen: dict[str, list[JobState]] = {}
 
@@ -84,7 +85,7 @@ class Scene:
         job._set_native_id(native_id)
         self.seen[job.id] = []
         self.report(job, JobStatus(QUEUED), None, False)
-        self.monitor.take(Followed(job, native_id, folder, self.report, submitted=self.clock.now))
+        self.monitor.take(Followed(job, native_id, folder, self.report, submitted=self.clock.now, patience=self.patience))
         return job
 
     def report(self, job: Job, status: JobStatus, exit_info: ExitInfo | None, requeued: bool) -> None:
@@ -104,9 +105,9 @@ class Scene:
             self.hint(job)
 
     def end(self, job: Job, code: int = 0, phase: str = 'done', term: bool = False, attempt: int = 1,
-            hint: bool = True) -> None:
+            hint: bool = True, began: float | str = '') -> None:
         fields = {'attempt': attempt, 'native_id': job.native_id, 'exit_code': code, 'phase': phase,
-                  'term': '1' if term else '', 'ended': self.clock.now}
+                  'term': '1' if term else '', 'began': began, 'ended': self.clock.now}
         (self.work / job.id / 'exit').write_text(''.join(f'{name}={value}\n' for name, value in fields.items()))
         if hint:
             self.hint(job)

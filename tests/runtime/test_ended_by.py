@@ -18,7 +18,7 @@ NOW = Patience(for_cause=0.0, for_absent=0.0)
 
 def ended(after: float, ended_by: str | None, **known: object) -> tuple[object, ...]:
     """State, reason and message of a job whose script saw TERM and ended so many seconds after its start."""
-    record = ExitRecord(1, '1.2', 143, 'launch', True, STARTED + after, ended_by=ended_by)
+    record = ExitRecord(1, '1.2', 143, 'launch', True, STARTED + after, ended_by=ended_by, began=STARTED)
     entered = (ProgressEntry(1, JobState.ACTIVE, STARTED),)
     evidence = Evidence(exit_record=record, progress=entered, **{'time_limit': LIMIT, **known})  # type: ignore[arg-type]
     judgement = judge(evidence, NOW)

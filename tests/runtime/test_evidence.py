@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from psij_ext.core.exit_info import ExitReason, ResourceUsage
+from psij_ext.core.exit_info import ExitReason
 from psij_ext.core.observation import Observation
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
@@ -20,8 +20,9 @@ STEPS_BEFORE_LAUNCH = ['directory', 'stage_in', 'pre_launch']
 STEPS_AFTER_LAUNCH = ['stage_out', 'cleanup']
 
 
-def record(code: int = 0, phase: str = 'done', term: bool = False, attempt: int = 1, ended: float = 1000.0) -> ExitRecord:
-    return ExitRecord(attempt, '12', code, phase, term, ended)
+def record(code: int = 0, phase: str = 'done', term: bool = False, attempt: int = 1, ended: float = 1000.0,
+           began: float | None = None) -> ExitRecord:
+    return ExitRecord(attempt, '12', code, phase, term, ended, began=began)
 
 
 def seen(state: JobState, reason: ExitReason | None = None, *, message: str | None = None,
@@ -77,11 +78,11 @@ def assert_lives(given: Evidence, state: JobState | None, *, requeued: bool = Fa
     {'accounting': seen(JobState.ACTIVE)},
     {'queue_presence': ABSENT},
     {'queue_presence': ABSENT, 'has_accounting': True, 'accounting_presence': ABSENT, 'absent_for': 1e6},
-    {'time_limit': 10.0},
+    {'time_limit': 10.0, 'exit_record': record(began=900.0)},
     {'last_seen': seen(JobState.NEW, ExitReason.PREEMPTED)},
 ])
 def test_a_clean_record_completes_at_once(elsewhere: dict[str, Any]) -> None:
-    assert_ended(evidence(exit_record=record(), progress=[entered()], **elsewhere),
+    assert_ended(evidence(**{'exit_record': record(), 'progress': [entered()], **elsewhere}),
                  JobState.COMPLETED, ExitReason.EXITED, 0)
 
 
@@ -89,24 +90,6 @@ def test_the_end_of_a_clean_record_is_when_it_says() -> None:
     judgement = judged(evidence(exit_record=record(ended=1234.5), progress=[entered(time=1200.0)]))
     assert judgement.status is not None
     assert judgement.status.time == 1234.5
-    assert judgement.exit_info is not None
-    usage = judgement.exit_info.usage
-    assert usage is not None
-    assert usage.wall_time is not None
-    assert usage.wall_time.total_seconds() == 34.5
-    assert usage.start_time is not None
-    assert usage.start_time.timestamp() == 1200.0
-    assert usage.end_time is not None
-    assert usage.end_time.timestamp() == 1234.5
-    assert usage.end_time.tzinfo is not None
-
-
-def test_what_is_not_known_of_the_usage_is_none() -> None:
-    judgement = judged(evidence(exit_record=record()))
-    assert judgement.exit_info is not None
-    assert judgement.exit_info.usage is not None
-    assert judgement.exit_info.usage.wall_time is None
-    assert judgement.exit_info.usage.max_rss is None
 
 
 def test_a_failing_post_launch_does_not_spoil_a_success() -> None:
@@ -259,18 +242,25 @@ def test_a_stubborn_child_that_exits_with_0_after_term_was_cancelled() -> None:
     (970.0, ExitReason.CANCELED, JobState.CANCELED),
 ])
 def test_term_at_the_time_limit_is_a_timeout(started: float, reason: ExitReason, state: JobState) -> None:
-    given = evidence(exit_record=record(143, term=True, ended=1000.0), progress=[entered(time=started)],
-                     time_limit=60.0, waited_for_cause=5.0)
+    given = evidence(exit_record=record(143, term=True, ended=1000.0, began=started),
+                     progress=[entered(time=started + 0.1)], time_limit=60.0, waited_for_cause=5.0)
     assert_ended(given, state, reason, 143)
 
 
+def test_the_time_limit_counts_from_the_beginning_of_the_script() -> None:
+    given = evidence(exit_record=record(143, term=True, began=939.0), progress=[entered(time=990.0)], time_limit=60.0,
+                     waited_for_cause=5.0)
+    assert_ended(given, JobState.FAILED, ExitReason.TIMEOUT, 143)
+
+
 def test_a_time_limit_that_was_reached_without_term_is_no_timeout() -> None:
-    given = evidence(exit_record=record(3), progress=[entered(time=0.0)], time_limit=60.0, waited_for_cause=5.0)
+    given = evidence(exit_record=record(3, began=0.0), progress=[entered(time=0.0)], time_limit=60.0, waited_for_cause=5.0)
     assert_ended(given, JobState.FAILED, ExitReason.EXITED, 3)
 
 
 def test_the_time_limit_counts_from_the_start_of_this_attempt() -> None:
-    given = evidence(exit_record=record(143, term=True, attempt=2), progress=[entered(time=0.0), entered(attempt=2, time=990)],
+    given = evidence(exit_record=record(143, term=True, attempt=2, began=989.9),
+                     progress=[entered(time=0.0), entered(attempt=2, time=990)],
                      time_limit=60.0, waited_for_cause=5.0)
     assert_ended(given, JobState.CANCELED, ExitReason.CANCELED, 143)
 
@@ -279,7 +269,7 @@ def test_the_time_limit_counts_from_the_start_of_this_attempt() -> None:
     ('limit', JobState.FAILED, ExitReason.TIMEOUT), ('cancel', JobState.CANCELED, ExitReason.CANCELED)])
 @pytest.mark.parametrize('started', [0.0, 999.0])
 def test_who_sent_term_may_have_said_so(ended_by: str, state: JobState, reason: ExitReason, started: float) -> None:
-    told = dataclasses.replace(record(143, term=True), ended_by=ended_by)
+    told = dataclasses.replace(record(143, term=True, began=started), ended_by=ended_by)
     given = evidence(exit_record=told, progress=[entered(time=started)], time_limit=60.0, waited_for_cause=5.0)
     judgement = assert_ended(given, state, reason, 143)
     assert judgement.status is not None
@@ -424,27 +414,11 @@ def test_a_final_state_of_the_scheduler(
     assert_ended(evidence(**{place: source}, **absent), state, reason, code)
 
 
-def test_usage_signal_and_message_come_from_the_scheduler() -> None:
-    usage = ResourceUsage(max_rss=5)
-    source = Observation(JobStatus(JobState.FAILED, message='because', exit_code=137), ExitReason.SIGNALED, 9, usage)
+def test_signal_and_message_come_from_the_scheduler() -> None:
+    source = Observation(JobStatus(JobState.FAILED, message='because', exit_code=137), ExitReason.SIGNALED, 9)
     judgement = judged(evidence(source))
     assert judgement.exit_info is not None
-    assert (judgement.exit_info.signal, judgement.exit_info.message, judgement.exit_info.usage) == (9, 'because', usage)
-
-
-@pytest.mark.parametrize('cause', [
-    seen(JobState.FAILED, ExitReason.EXITED, code=3), seen(JobState.FAILED, ExitReason.OUT_OF_MEMORY)])
-def test_the_usage_that_the_scheduler_measured_is_better_than_the_scripts(cause: Observation) -> None:
-    given = evidence(exit_record=record(3), progress=[entered(time=990.0)], waited_for_cause=0.0, queue=cause)
-    own = judged(given).exit_info
-    assert own is not None
-    assert own.usage is not None
-    assert own.usage.wall_time is not None
-    assert own.usage.wall_time.total_seconds() == 10.0
-    usage = ResourceUsage(max_rss=5)
-    theirs = judged(dataclasses.replace(given, queue=dataclasses.replace(cause, usage=usage))).exit_info
-    assert theirs is not None
-    assert theirs.usage == usage
+    assert (judgement.exit_info.signal, judgement.exit_info.message) == (9, 'because')
 
 
 # -- our own acknowledged cancel, and absence: CANCELED
@@ -534,7 +508,7 @@ def observations() -> st.SearchStrategy[Observation]:
 def records() -> st.SearchStrategy[ExitRecord]:
     return st.builds(record, st.integers(0, 255),
                      st.sampled_from(['done', 'launch', 'post_launch', 'claim', *STEPS_BEFORE_LAUNCH, *STEPS_AFTER_LAUNCH]),
-                     st.booleans(), st.integers(1, 3), st.floats(0, 1e6))
+                     st.booleans(), st.integers(1, 3), st.floats(0, 1e6), st.none() | st.floats(0, 1e6))
 
 
 def entries() -> st.SearchStrategy[ProgressEntry]:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from job_scripts import Make, python, shell, until
+from job_scripts import Make, either_way, python, shell, until
 
 from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.spec import JobSpec
@@ -64,6 +64,7 @@ def test_the_record_of_a_success(scripted: Make) -> None:
     assert record.system_time is not None
 
 
+@either_way
 @pytest.mark.parametrize('code', [1, 3, 42, 125, 127, 128, 137, 255])
 def test_the_exit_code_is_the_commands(scripted: Make, code: int) -> None:
     job = scripted(shell(f'exit {code}'))
@@ -71,6 +72,7 @@ def test_the_exit_code_is_the_commands(scripted: Make, code: int) -> None:
     assert (job.record.exit_code, job.record.phase, job.record.launched) == (code, 'done', True)
 
 
+@either_way
 @pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGSEGV, signal.SIGHUP])
 def test_a_signal_that_ended_the_command_is_told_by_its_code(scripted: Make, number: signal.Signals) -> None:
     job = scripted(shell(f'ulimit -c 0; kill -{int(number)} $$'))
@@ -78,6 +80,13 @@ def test_a_signal_that_ended_the_command_is_told_by_its_code(scripted: Make, num
     assert (job.record.exit_code, job.record.term_seen) == (128 + number, False)
 
 
+def test_of_a_shell_in_between_that_was_killed_nothing_is_told(scripted: Make) -> None:
+    job = scripted(shell('kill -9 $PPID; sleep 1'))
+    assert job.run() == 137
+    assert (job.record.exit_code, job.words) == (137, '')
+
+
+@either_way
 @pytest.mark.parametrize(('executable', 'code'), [('/nonexistent', 127), ('no-such-program', 127), ('/etc/passwd', 126), ('/', 126)])
 def test_a_command_that_cannot_be_started(scripted: Make, executable: str, code: int) -> None:
     job = scripted(JobSpec(executable))
@@ -96,6 +105,7 @@ def test_arguments_arrive_as_they_were_given(scripted: Make) -> None:
     assert [os.fsdecode(bytes.fromhex(each)) for each in json.loads(job.stdout)] == arguments
 
 
+@either_way
 @pytest.mark.parametrize('name', ODD_NAMES)
 def test_odd_paths(scripted: Make, tmp_path: Path, name: str) -> None:
     root = tmp_path / name
@@ -139,6 +149,7 @@ def test_one_file_for_both_streams_keeps_the_order(scripted: Make, tmp_path: Pat
     assert (tmp_path / 'both').read_text() == 'out 1\nerr 1\nout 2\nerr 2\nout 3\nerr 3\n'
 
 
+@either_way
 def test_the_command_has_the_mask_and_the_descriptors_that_it_would_have(scripted: Make) -> None:
     code = 'import json, os, sys; m = os.umask(0); json.dump([m, sorted(map(int, os.listdir("/proc/self/fd")))], sys.stdout)'
     job = scripted(python(code))
@@ -152,6 +163,7 @@ def test_the_command_has_the_mask_and_the_descriptors_that_it_would_have(scripte
     assert descriptors == [0, 1, 2, 3]  # the last one is the listing's own
 
 
+@either_way
 def test_the_command_ignores_no_signal(scripted: Make) -> None:
     job = scripted(shell('grep -E "Sig(Ign|Blk)" /proc/self/status'))
     assert job.run() == 0

@@ -128,6 +128,23 @@ def test_a_folder_is_staged_and_cleaned_up_with_all_that_it_holds(scripted: Make
     assert not (tmp_path / 'input').exists()
 
 
+@pytest.mark.parametrize('mode', list(StagingMode))
+@pytest.mark.parametrize('linked', [False, True])
+def test_a_folder_is_staged_once_however_often_the_job_runs(
+        scripted: Make, tmp_path: Path, mode: StagingMode, linked: bool) -> None:
+    real = tmp_path / ('elsewhere' if linked else 'source')
+    real.mkdir()
+    (real / 'file').write_text('content')
+    if linked:
+        (tmp_path / 'source').symlink_to(real)
+    job = scripted(shell('ls -A input', stage_in={StageIn('source', 'input', mode)},
+                         stage_out={StageOut('input', tmp_path / 'out' / 'folder')}))
+    for _ in range(2):
+        assert job.run() == 0, job.words
+        assert job.stdout == 'file\n'
+        assert [path.name for path in (tmp_path / 'out' / 'folder').iterdir()] == ['file']
+
+
 def test_cleaning_up_removes_a_link_and_not_what_it_leads_to(scripted: Make, tmp_path: Path) -> None:
     (tmp_path / 'precious').mkdir()
     (tmp_path / 'precious' / 'file').write_text('')

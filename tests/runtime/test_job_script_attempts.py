@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from job_scripts import Make, shell, trapping, until
+from job_scripts import Make, either_way, shell, trapping, until
 
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.staging import StageOut, StageOutFlags
@@ -123,6 +123,7 @@ def test_progress_that_cannot_be_read_stops_nothing(scripted: Make, tmp_path: Pa
 # -- signals
 
 
+@either_way
 @pytest.mark.parametrize('name', ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGQUIT'])
 @pytest.mark.parametrize('code', [0, 5])
 def test_a_signal_is_passed_on_and_the_code_is_kept(scripted: Make, name: str, code: int) -> None:
@@ -134,6 +135,7 @@ def test_a_signal_is_passed_on_and_the_code_is_kept(scripted: Make, name: str, c
     assert (job.record.exit_code, job.record.phase, job.record.term_seen) == (code, 'done', name == 'SIGTERM')
 
 
+@either_way
 def test_term_ends_a_job_that_does_nothing_about_it(scripted: Make, tmp_path: Path) -> None:
     job = scripted(shell('echo ready; exec sleep 100', stage_out={StageOut('left', tmp_path / 'x', StageOutFlags.ON_CANCEL | StageOutFlags.IF_PRESENT)}))
     process = job.start()
@@ -143,6 +145,7 @@ def test_term_ends_a_job_that_does_nothing_about_it(scripted: Make, tmp_path: Pa
     assert (job.record.exit_code, job.record.term_seen) == (143, True)
 
 
+@either_way
 def test_signals_without_number_do_not_change_the_code(scripted: Make) -> None:
     job = scripted(shell('trap : USR1; echo ready; sleep 0.5; exit 42'))
     process = job.start()
@@ -154,6 +157,7 @@ def test_signals_without_number_do_not_change_the_code(scripted: Make) -> None:
     assert (job.record.exit_code, job.record.term_seen) == (42, False)
 
 
+@either_way
 def test_a_signal_to_the_whole_group_is_seen_too(scripted: Make) -> None:
     job = scripted(shell('echo ready; exec sleep 100'))
     process = job.start()
@@ -175,6 +179,7 @@ def test_term_before_the_launch_launches_nothing(scripted: Make, tmp_path: Path)
     assert (job.record.exit_code, job.record.term_seen, job.record.launched) == (143, True, False)
 
 
+@either_way
 def test_term_at_any_moment_ends_the_job(scripted: Make, tmp_path: Path) -> None:
     jobs = []
     for number in range(24):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import errno
 import logging
 import multiprocessing
@@ -16,7 +17,8 @@ from pytest_mock import MockerFixture
 
 from psij_ext.core.state import JobState
 from psij_ext.exceptions import PsijExtError
-from psij_ext.runtime.jobfolder import REVOKED, ExitRecord, JobFolder, ProgressEntry, check_private, new_nonce, tail
+from psij_ext.runtime.jobfolder import REVOKED, ExitRecord, JobFolder, ProgressEntry, check_private, new_nonce
+from psij_ext.runtime.usage import Request, usage_of
 
 SAME_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -304,7 +306,11 @@ GOOD = 'attempt=2\nnative_id=12;c\nexit_code=143\nphase=launch\nterm=1\nended=17
 
 def test_an_exit_record_is_read(folder: JobFolder) -> None:
     write_exit(folder, GOOD + '0m0.010s 0m0.020s\n1m2.500s 61m0.250s\n')
-    assert folder.read_exit() == ExitRecord(2, '12;c', 143, 'launch', True, 1795179542.123456, 62.5, 3660.25)
+    record = folder.read_exit()
+    assert record is not None
+    assert (record.user_time, record.system_time) == (pytest.approx(62.51), pytest.approx(3660.27))
+    assert dataclasses.replace(record, user_time=None, system_time=None) == ExitRecord(
+        2, '12;c', 143, 'launch', True, 1795179542.123456)
 
 
 @pytest.mark.parametrize('times', ['0m0,010s 0m0,020s\n1m2,500s 0m0,250s\n', '0m0٫010s 0m0٫020s\n1m2٫500s 0m0٫250s\n'])
@@ -312,10 +318,12 @@ def test_the_times_are_read_in_any_locale(folder: JobFolder, times: str) -> None
     write_exit(folder, GOOD + times)
     record = folder.read_exit()
     assert record is not None
-    assert (record.user_time, record.system_time) == (62.5, 0.25)
+    assert (record.user_time, record.system_time) == (pytest.approx(62.51), pytest.approx(0.27))
 
 
-@pytest.mark.parametrize('times', ['', '\n', 'x\n', 'x y\nz w\n', '0m0s 0m0s\n\n', '1m 2m\n3m 4m\n', 'a\nb\nc\n'])
+@pytest.mark.parametrize('times', ['', '\n', 'x\n', 'x y\nz w\n', '0m0s 0m0s\n\n', '1m 2m\n3m 4m\n', 'a\nb\nc\n',
+    '0m0.001s 0m0.001s\n', '0m0.001s 0m0.001s\n0m0.001s\n', '0m0.001s 0m0.001s\n9999999999m0.001s 0m0.001s\n',
+    '0m0.001s 0m0.001s\n-1m0.001s 0m0.001s\n'])
 def test_times_that_cannot_be_read_spoil_nothing_else(folder: JobFolder, times: str) -> None:
     write_exit(folder, GOOD + times)
     assert folder.read_exit() == ExitRecord(2, '12;c', 143, 'launch', True, 1795179542.123456)
@@ -326,6 +334,20 @@ def test_times_that_cannot_be_read_spoil_nothing_else(folder: JobFolder, times: 
     ('stage_in', False), ('pre_launch', False), ('stage_out', False), ('cleanup', False), ('', False)])
 def test_what_counts_as_launched(phase: str, launched: bool) -> None:
     assert ExitRecord(1, '12', 0, phase, False, 0.0).launched is launched
+
+
+def test_what_the_script_measured_is_read(folder: JobFolder) -> None:
+    write_exit(folder, GOOD + 'began=1795179500.5\nmax_rss=209715200\n')
+    assert folder.read_exit() == ExitRecord(
+        2, '12;c', 143, 'launch', True, 1795179542.123456, began=1795179500.5, max_rss=209715200)
+
+
+@pytest.mark.parametrize('measured', [
+    'began=\nmax_rss=\n', 'began=soon\nmax_rss=much\n', 'began=nan\nmax_rss=nan\n', 'began=-1\nmax_rss=-1\n',
+    'began=1e300\nmax_rss=1e9\n', 'max_rss=0\n', 'max_rss=max\n', 'max_rss=' + '9' * 5000 + '\n', 'max_rss=\u0661\n'])
+def test_what_cannot_be_read_of_what_was_measured_is_unknown(folder: JobFolder, measured: str) -> None:
+    write_exit(folder, GOOD + measured)
+    assert folder.read_exit() == ExitRecord(2, '12;c', 143, 'launch', True, 1795179542.123456)
 
 
 def test_no_exit_record_is_none(folder: JobFolder) -> None:
@@ -372,8 +394,9 @@ def test_no_more_is_read_than_a_script_writes(folder: JobFolder) -> None:
 
 MUTATED = st.binary(max_size=300) | st.builds(
     lambda good, cut, noise: good[:cut] + noise + good[cut + len(noise):],
-    st.sampled_from([(GOOD + '0m0.010s 0m0.020s\n1m2.500s 61m0.250s\n').encode(), b'1 STAGE_IN 10.5\n1 ACTIVE 11\n']),
-    st.integers(0, 130), st.binary(max_size=8))
+    st.sampled_from([(GOOD + '0m0.010s 0m0.020s\n1m2.500s 61m0.250s\n').encode(), b'1 STAGE_IN 10.5\n1 ACTIVE 11\n',
+                     (GOOD + 'began=1.5\nmax_rss=4096\n0m0.010s 0m0.020s\n1m2.500s 61m0.250s\n').encode()]),
+    st.integers(0, 160), st.binary(max_size=8))
 
 
 @SAME_FOLDER
@@ -383,6 +406,8 @@ def test_whatever_the_files_hold_they_are_read_or_passed_over(folder: JobFolder,
         (folder.path / name).write_bytes(content)
     record, progress, *_ = read_all(folder)
     assert record is None or isinstance(record, ExitRecord)
+    if record is not None:
+        usage_of([], record, Request(), ran=True)
     assert isinstance(progress, list)
 
 
@@ -438,27 +463,3 @@ def test_tidying_leaves_what_tells_of_the_job(folder: JobFolder) -> None:
     folder.tidy()
     folder.tidy()
     assert sorted(path.name for path in folder.path.iterdir()) == ['exit', 'journal']
-
-
-# -- the last lines of an output
-
-
-def test_the_tail_is_the_last_lines(tmp_path: Path) -> None:
-    path = tmp_path / 'out'
-    path.write_text(''.join(f'line {number}\n' for number in range(100)))
-    assert tail(path, lines=3) == 'line 97\nline 98\nline 99'
-    assert tail(path, lines=3, limit=11) == '98\nline 99'
-
-
-def test_the_tail_of_what_is_no_text(tmp_path: Path) -> None:
-    path = tmp_path / 'out'
-    path.write_bytes(b'\xff\xfe ok\n\n')
-    assert tail(path) == '�� ok'
-
-
-def test_the_tail_of_what_cannot_be_read_is_nothing(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / 'pipe')
-    (tmp_path / 'empty').write_text('')
-    for path in (tmp_path / 'missing', tmp_path, tmp_path / 'empty', tmp_path / 'pipe', Path('/dev/null'),
-                 Path('/dev/zero'), Path('/dev/tty')):
-        assert tail(path) == ''

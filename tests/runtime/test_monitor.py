@@ -15,7 +15,6 @@ from psij_ext.core.job import Job
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import CommandTimeout, ParseError
-from psij_ext.runtime.evidence import Patience
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.monitor import StatusMonitor
@@ -245,7 +244,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 def test_the_thread_follows_and_ends(tmp_path: Path) -> None:
     scene = Scene(tmp_path, Rhythm(first=0.1, interval=0.2))
-    monitor = StatusMonitor(scene.source, Rhythm(first=0.1, interval=0.2), Patience(), 'thread of a test')
+    monitor = StatusMonitor(scene.source, Rhythm(first=0.1, interval=0.2), 'thread of a test')
     job, by_query = Job(JobSpec('/bin/date')), Job(JobSpec('/bin/date'))
     mailbox = monitor.mailbox(tmp_path)
     assert not running('thread of a test')
@@ -270,7 +269,7 @@ def test_the_thread_follows_and_ends(tmp_path: Path) -> None:
 
 def test_the_thread_outlives_a_defect(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(tmp_path)
-    monitor = StatusMonitor(scene.source, Rhythm(first=0.05, interval=0.05), Patience(), 'thread of a test')
+    monitor = StatusMonitor(scene.source, Rhythm(first=0.05, interval=0.05), 'thread of a test')
     real, rounds = monitor.poll_once, []
 
     def poll_once(now: float) -> None:
@@ -291,7 +290,7 @@ def test_the_thread_outlives_a_defect(tmp_path: Path, caplog: pytest.LogCaptureF
 
 def test_closing_from_the_reporting_thread_itself(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
-    monitor = StatusMonitor(scene.source, Rhythm(first=0.05, interval=0.05), Patience(), 'thread of a test')
+    monitor = StatusMonitor(scene.source, Rhythm(first=0.05, interval=0.05), 'thread of a test')
     closed = threading.Event()
 
     def close(job: Job, status: JobStatus, exit_info: ExitInfo | None, requeued: bool) -> None:

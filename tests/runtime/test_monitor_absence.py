@@ -81,7 +81,7 @@ def test_a_preempted_job_is_over_when_it_is_gone(scene: Scene) -> None:
     scene.source.rows['1'] = row(JobState.NEW, ExitReason.PREEMPTED, native='PREEMPTED')
     scene.pass_time(31)
     assert job.status.state is ACTIVE
-    assert job.status.metadata == {'native_state': 'PREEMPTED'}
+    assert job.status.metadata == {'native_state': 'PREEMPTED', 'attempt': 1}
     del scene.source.rows['1']
     scene.pass_time(31)
     assert job.exit_info is not None
@@ -108,7 +108,7 @@ def test_an_unknown_state_leaves_a_job_as_it_was_and_is_kept(scene: Scene) -> No
     scene.source.rows['1'] = row(JobState.NEW, native='HIBERNATING')
     scene.pass_time(31)
     assert job.status.state is ACTIVE
-    assert job.status.metadata == {'native_state': 'HIBERNATING'}
+    assert job.status.metadata == {'native_state': 'HIBERNATING', 'attempt': 1}
 
 
 def test_a_job_that_stages_in_is_active_when_its_script_says_so(scene: Scene) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from scenes import ACTIVE, CANCELED, COMPLETED, FAILED, QUEUED, STAGE_OUT, TIMED_OUT, Scene, row
 
 from psij_ext.core.attributes import JobAttributes
-from psij_ext.core.exit_info import ExitInfo, ExitReason
+from psij_ext.core.exit_info import ExitReason, ResourceUsage
 from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation
 from psij_ext.core.spec import JobSpec
@@ -67,7 +68,8 @@ def test_an_end_that_the_scheduler_alone_saw_has_its_missed_states(scene: Scene)
     scene.source.rows['1'] = row(COMPLETED, ExitReason.EXITED, code=0)
     scene.pass_time(3)
     assert scene.seen[job.id] == [QUEUED, ACTIVE, COMPLETED]
-    assert job.exit_info == ExitInfo(ExitReason.EXITED, exit_code=0)
+    assert job.exit_info is not None
+    assert (job.exit_info.reason, job.exit_info.exit_code) == (ExitReason.EXITED, 0)
 
 
 def test_a_failed_job_explains_itself(scene: Scene) -> None:
@@ -117,7 +119,7 @@ def test_the_time_limit_is_the_specs(scene: Scene) -> None:
     scene.source.rows = {'1': row(ACTIVE), '2': row(ACTIVE)}
     scene.pass_time(61)
     for job in (timed, unlimited):
-        scene.end(job, code=143, term=True)
+        scene.end(job, code=143, term=True, began=scene.clock.now - 61)
     scene.source.rows = {}
     scene.pass_time(10)
     assert timed.exit_info is not None
@@ -181,6 +183,23 @@ def test_a_job_whose_report_fails_harms_itself_alone(scene: Scene, caplog: pytes
     assert jobs[1].status.state is ACTIVE
 
 
+@pytest.mark.parametrize(('asked', 'known', 'reason'), [
+    (None, 60.0, ExitReason.TIMEOUT),                    # the default of a partition, or of a job that was attached
+    (timedelta(seconds=1), 60.0, ExitReason.TIMEOUT),    # Slurm rounds up to a minute
+    (timedelta(seconds=1), 600.0, ExitReason.CANCELED),  # an administrator gave it more; TERM came from somebody
+    (timedelta(seconds=60), None, ExitReason.TIMEOUT)])
+def test_the_time_limit_is_the_schedulers(scene: Scene, asked: timedelta | None, known: float | None, reason: ExitReason) -> None:
+    job = scene.follow('1', JobSpec('/bin/date', attributes=JobAttributes(duration=asked)))
+    scene.enter(job, 'ACTIVE')
+    scene.source.rows = {'1': replace(row(ACTIVE), time_limit=known)}
+    scene.pass_time(61)
+    scene.end(job, code=143, term=True, began=scene.clock.now - 61)
+    scene.source.rows = {}
+    scene.pass_time(10)
+    assert job.exit_info is not None
+    assert job.exit_info.reason is reason
+
+
 # -- the cause of an end
 
 
@@ -199,7 +218,7 @@ def test_the_cause_is_asked_for_and_taken(scene: Scene) -> None:
     assert job.status.state is FAILED
     assert job.exit_info is not None
     assert (job.exit_info.reason, job.exit_info.exit_code) == (ExitReason.OUT_OF_MEMORY, 137)
-    assert job.status.metadata == {'native_state': 'OUT_OF_MEMORY'}
+    assert job.status.metadata == {'native_state': 'OUT_OF_MEMORY', 'attempt': 1}
     assert scene.queries(since=began) == 1
 
 
@@ -239,8 +258,8 @@ def test_an_absent_job_is_not_asked_for_more_often_while_accounting_fails(accoun
 
 def test_accounting_is_asked_for_those_that_the_queue_does_not_explain(accounted: Scene) -> None:
     gone, waiting, unclear, clear = (accounted.follow(str(number)) for number in range(4))
-    accounted.source.rows = {
-        '1': row(QUEUED), '2': row(FAILED), '3': row(FAILED, ExitReason.TIMEOUT)}
+    known = replace(row(FAILED, ExitReason.TIMEOUT), usage=ResourceUsage(max_rss=1))
+    accounted.source.rows = {'1': row(QUEUED), '2': row(FAILED), '3': known}
     accounted.source.accounts = {
         '0': row(COMPLETED, ExitReason.EXITED, code=0), '1': row(FAILED, ExitReason.NODE_FAILURE),
         '2': row(FAILED, ExitReason.OUT_OF_MEMORY)}
@@ -248,6 +267,15 @@ def test_accounting_is_asked_for_those_that_the_queue_does_not_explain(accounted
     assert accounted.source.accounting_asked_for == [['0', '2']]
     assert accounted.source.since == [1000.0]
     assert [job.status.state for job in (gone, waiting, unclear, clear)] == [COMPLETED, QUEUED, FAILED, FAILED]
+
+
+def test_accounting_tells_the_usage_of_a_job_whose_end_the_queue_explains(accounted: Scene) -> None:
+    job = accounted.follow('1')
+    accounted.source.rows = {'1': row(FAILED, ExitReason.TIMEOUT)}
+    accounted.source.accounts = {'1': replace(row(FAILED, ExitReason.EXITED), usage=ResourceUsage(max_rss=5))}
+    accounted.pass_time(3)
+    assert job.exit_info is not None and job.exit_info.usage is not None
+    assert (job.exit_info.reason, job.exit_info.usage.max_rss) == (ExitReason.TIMEOUT, 5)
 
 
 def test_without_accounting_it_is_not_asked(scene: Scene) -> None:
@@ -271,6 +299,33 @@ def test_a_requeue_is_seen(scene: Scene, has_folder: bool) -> None:
     assert scene.seen[job.id] == [QUEUED, ACTIVE, QUEUED, ACTIVE, QUEUED, ACTIVE, COMPLETED]
 
 
+def test_the_first_run_is_number_one_in_every_state(scene: Scene) -> None:
+    job = scene.follow('1')
+    for state in (QUEUED, ACTIVE):
+        scene.source.rows['1'] = row(state)
+        scene.pass_time(31)
+        assert (job.status.state, attempt(job)) == (state, 1)
+    scene.enter(job, 'ACTIVE')
+    scene.end(job)
+    scene.poll()
+    assert (job.status.state, attempt(job)) == (COMPLETED, 1)
+
+
+def test_runs_are_counted_as_the_scheduler_does(scene: Scene) -> None:
+    job = scene.follow('1', has_folder=False)
+    scene.source.rows['1'] = row(ACTIVE, attempt=3)
+    scene.pass_time(31)
+    assert attempt(job) == 3
+
+
+def test_what_a_source_says_is_not_changed(scene: Scene) -> None:
+    scene.source.rows['1'] = said = row(ACTIVE)
+    job = scene.follow('1')
+    scene.pass_time(31)
+    assert job.status.state is ACTIVE
+    assert said.status.metadata == {'native_state': 'ACTIVE'}
+
+
 def requeued(scene: Scene) -> Job:
     """A job that ran, was killed, and waits for its second run."""
     job = scene.follow('1')
@@ -282,7 +337,12 @@ def requeued(scene: Scene) -> Job:
     scene.source.rows['1'] = row(QUEUED, attempt=2)
     scene.pass_time(10)
     assert scene.seen[job.id] == [QUEUED, ACTIVE, QUEUED]
+    assert attempt(job) == 2
     return job
+
+
+def attempt(job: Job) -> object:
+    return (job.status.metadata or {}).get('attempt')
 
 
 def test_a_requeue_after_an_end_is_seen(scene: Scene) -> None:
@@ -295,6 +355,7 @@ def test_a_requeue_after_an_end_is_seen(scene: Scene) -> None:
     scene.end(job, attempt=2)
     scene.pass_time(1)
     assert scene.seen[job.id] == [QUEUED, ACTIVE, QUEUED, ACTIVE, COMPLETED]
+    assert attempt(job) == 2
 
 
 @pytest.mark.parametrize('failure', [TIMED_OUT, None])
@@ -347,4 +408,4 @@ def test_what_was_said_at_the_same_moment_is_made_up_for(scene: Scene) -> None:
     scene.pass_time(0.5)
     scene.source.rows['1'] = row(ACTIVE)
     scene.pass_time(60)
-    assert job.status.metadata == {'native_state': 'ACTIVE'}
+    assert job.status.metadata == {'native_state': 'ACTIVE', 'attempt': 1}

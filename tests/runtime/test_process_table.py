@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from psij_ext.core.exit_info import ExitReason
 from psij_ext.core.state import JobState
 from psij_ext.runtime import processes
-from psij_ext.runtime.children import Reaper
 from psij_ext.runtime.process_table import ProcessTable, parse_native_id, running_scripts
 from psij_ext.runtime.slots import Slots
 
@@ -35,23 +34,12 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     assert parsed is None or text.replace('.', '', 1).isdigit()
 
 
-class Codes(Reaper):
-    """Knows how children ended without there having been any."""
-
-    def __init__(self, codes: dict[int, int]) -> None:
-        super().__init__('no thread')
-        self._told = codes
-
-    def exit_code(self, pid: int) -> int | None:
-        return self._told.get(pid)
-
-
 def test_what_is_told(tmp_path: Path) -> None:
     start_time = processes.start_time(os.getpid())
     assert start_time is not None
     own = f'{os.getpid()}.{start_time}'
     slots = Slots(tmp_path)
-    table = ProcessTable(slots, Codes({101: 0, 102: 1, 103: -9, 104: -15}))
+    table = ProcessTable(slots, {101: 0, 102: 1, 103: -9, 104: -15}.get)
     asked = [own, '101.5', '102.5', '103.5', '104.5', '105.5', f'{os.getpid()}.{start_time - 1}', 'nonsense']
     seen = table.queue(asked)
     assert {native_id: each.status.state for native_id, each in seen.items()} == {
@@ -70,7 +58,7 @@ def test_a_script_without_supervisor_is_found_by_its_environment(tmp_path: Path)
             scripts = running_scripts()
             assert '103.5' in scripts
             assert '104.5' not in scripts
-            seen = ProcessTable(Slots(tmp_path), Codes({103: -9, 104: -9})).queue(['103.5', '104.5'])
+            seen = ProcessTable(Slots(tmp_path), {103: -9, 104: -9}.get).queue(['103.5', '104.5'])
             assert seen['103.5'].status.state is JobState.ACTIVE
             assert seen['104.5'].status.state is JobState.FAILED
         finally:

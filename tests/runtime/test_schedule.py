@@ -13,7 +13,7 @@ EARLY = 4  # questions that cannot wait, between two regular ones
 
 def started(now: float = 0.0) -> QuerySchedule:
     schedule = QuerySchedule(Rhythm(first=FIRST, interval=INTERVAL))
-    schedule.start(now)
+    schedule.submitted(now)
     return schedule
 
 
@@ -34,10 +34,47 @@ def test_the_rhythm_grows_to_the_interval_and_stays_there() -> None:
     assert queries(started(), 150.0) == [2.0, 10.0, 40.0, 70.0, 100.0, 130.0]
 
 
-def test_a_second_job_changes_nothing() -> None:
+def test_a_second_job_at_the_beginning_changes_nothing() -> None:
     schedule = started()
-    schedule.start(1.5)
+    schedule.submitted(1.5)
     assert schedule.next == 2.0
+
+
+def test_a_later_job_is_asked_for_soon_too() -> None:
+    schedule = started()
+    queries(schedule, 50.0)
+    schedule.submitted(50.0)
+    assert queries(schedule, 100.0) == [52.0, 70.0, 100.0]
+
+
+def test_a_program_that_submits_all_the_time_does_not_ask_all_the_time() -> None:
+    schedule, asked = started(), []
+    for second in range(3600):
+        asked += queries(schedule, float(second))
+        schedule.submitted(float(second))
+    assert len(asked) <= (1 + EARLY) * (3600 / INTERVAL + 2)
+
+
+def test_a_question_that_cannot_wait_comes_before_a_new_job() -> None:
+    schedule = started()
+    queries(schedule, 50.0)
+    schedule.submitted(50.0)
+    schedule.hasten(50.5)
+    assert schedule.next == 50.75
+
+
+def test_a_quicker_rhythm_counts_at_once() -> None:
+    schedule = started()
+    queries(schedule, 50.0)
+    schedule.set_rhythm(Rhythm(first=1.0, interval=5.0), 50.0)
+    assert queries(schedule, 66.0) == [55.0, 60.0, 65.0]
+
+
+def test_a_slower_rhythm_counts_after_the_next_query() -> None:
+    schedule = started()
+    queries(schedule, 50.0)
+    schedule.set_rhythm(Rhythm(first=1.0, interval=300.0), 50.0)
+    assert queries(schedule, 1000.0) == [70.0, 190.0, 490.0, 790.0]
 
 
 def test_an_open_question_is_asked_soon_and_then_less_often() -> None:
@@ -99,5 +136,5 @@ def test_an_answer_ends_the_backoff() -> None:
 
 def test_a_rhythm_of_zero_still_rests() -> None:
     schedule = QuerySchedule(Rhythm(first=0.0, interval=0.0))
-    schedule.start(0.0)
+    schedule.submitted(0.0)
     assert len(queries(schedule, 1.0, open_questions=True)) <= 11

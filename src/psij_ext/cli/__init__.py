@@ -5,6 +5,12 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command with the arguments of this process, and end the process with its exit code."""
-    from psij_ext.cli.app import app  # so that an import of this package alone stays cheap
+    # Here, so that an import of this package alone stays cheap.
+    from psij_ext.cli.app import app
+    from psij_ext.cli.output import flush_output, open_closed_streams
 
-    app(prog_name='psij-ext')
+    open_closed_streams()
+    try:
+        app(prog_name='psij-ext')
+    finally:
+        flush_output()

@@ -17,7 +17,7 @@ from psij_ext.runtime.command import SubprocessRunner, find_program
 
 EXECUTOR_VARIABLE = 'PSIJ_EXT_EXECUTOR'
 _NAME_AND_CONSTRAINT = re.compile(r'\s*([^\s<>=!~]+)\s*(.*)')
-_SECONDS_FOR_A_VERSION = 10.0
+_SECONDS_FOR_AN_ANSWER = 10.0
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ def choose(asked: str | None) -> Choice:
     chosen = os.environ.get(EXECUTOR_VARIABLE)
     if chosen:
         return _read_choice(chosen, f'{EXECUTOR_VARIABLE} names it')
-    if find_program('sbatch') is not None:
+    if _is_slurm():
         return Choice('slurm', why='sbatch is on PATH')
     if _is_pbs_pro():
         return Choice('pbspro', why="PBS Pro's qsub is on PATH")
-    return Choice('local', why='no scheduler was found on PATH')
+    return Choice('local', why='no scheduler was found here')
 
 
 def open_executor(choice: Choice, work_directory: Path | None = None) -> FollowingExecutor:
@@ -78,12 +78,24 @@ def _read_choice(text: str, why: str | None = None) -> Choice:
     return Choice(text, why=why) if match is None else Choice(match[1], match[2] or None, why)
 
 
+def _is_slurm() -> bool:
+    """Tell whether Slurm's commands are here and know of a controller, which may be down (scontrol(1), ping)."""
+    if find_program('sbatch') is None:
+        return False
+    try:
+        result = SubprocessRunner().run(['scontrol', 'ping'], timeout=_SECONDS_FOR_AN_ANSWER)
+    except CommandError:
+        return True
+    # Debian installs the commands without any configuration (seen in 22.05).
+    return 'Could not establish a configuration source' not in result.error_text
+
+
 def _is_pbs_pro() -> bool:
     """Tell PBS Pro's qsub from that of Torque and of Grid Engine: qsub(1B), --version, prints `pbs_version = ...`."""
     if find_program('qsub') is None:
         return False
     try:
-        result = SubprocessRunner().run(['qsub', '--version'], timeout=_SECONDS_FOR_A_VERSION)
+        result = SubprocessRunner().run(['qsub', '--version'], timeout=_SECONDS_FOR_AN_ANSWER)
     except CommandError:
         return False
     return 'pbs_version' in result.combined_text

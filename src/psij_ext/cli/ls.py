@@ -42,7 +42,8 @@ def command(executor: str | None, last: int | None, as_json: bool, work_director
     if as_json:
         print_json(numbered_records(jobs, seen))
     else:
-        print_table(_HEADINGS, [_row(job, seen) for job in jobs])
+        print_table(_HEADINGS, [_row(job, seen) for job in jobs], elastic='name',
+                    dispensable=('submitted', 'id', 'ran', 'executor'))
     report_troubles(jobs, seen)
 
 

@@ -6,11 +6,13 @@ import shlex
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from psij_ext.core.exit_info import ResourceUsage
 from psij_ext.core.job import Job
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.usage import usage_record
 
 Record = dict[str, object]
 
@@ -35,6 +37,7 @@ def job_record(job: Job, folder: JobFolder, executor_name: str) -> Record:
         'submitted': _iso(submitted),
         'started': _iso(started),
         'ended': _iso(ended),
+        'usage': None if info is None or info.usage is None else usage_record(info.usage),
         'command': None if spec.executable is None else [spec.executable, *(spec.arguments or ())],
         'directory': None if spec.directory is None else str(spec.directory),
         'stdout': str(output_path(job, folder, 'stdout')),
@@ -86,6 +89,22 @@ def shown_span(start: float | None, end: float | None) -> str:
     if start is None or end is None:
         return ''
     return str(timedelta(seconds=round(max(0.0, end - start))))
+
+
+def shown_cpu_time(usage: ResourceUsage | None) -> str:
+    """Return the CPU time of a job and how busy that kept its cores, such as `0:01:30 (95 %)`."""
+    if usage is None or usage.cpu_time is None:
+        return ''
+    percent = '' if usage.cpu_percent is None else f' ({usage.cpu_percent:.0f} %)'
+    return str(timedelta(seconds=round(usage.cpu_time.total_seconds()))) + percent
+
+
+def shown_memory(usage: ResourceUsage | None) -> str:
+    """Return the most memory that a job used, such as `200.3 MiB`."""
+    size = None if usage is None else usage.max_rss
+    if size is None:
+        return ''
+    return f'{size / 2**30:.1f} GiB' if size >= 2**30 else f'{size / 2**20:.1f} MiB'
 
 
 def shown_time(moment: float | None) -> str:

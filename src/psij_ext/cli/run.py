@@ -31,7 +31,7 @@ _OWN_ENDS = (ExitReason.EXITED, ExitReason.SIGNALED)
                                'psij-ext run --nodes 2 --processes 8 --launcher mpirun -- ./simulate'))
 @job_options
 @json_option
-@click.option('--quiet', is_flag=True, help='Show no states.')
+@click.option('--quiet', is_flag=True, help='Show no states, and of the end only what the exit code does not say.')
 @verbose_option
 def command(as_json: bool, quiet: bool, **options: Any) -> None:
     """Run a command as a job, show its states, and print its output.
@@ -53,7 +53,7 @@ def command(as_json: bool, quiet: bool, **options: Any) -> None:
         print_json(job_record(submitted.job, submitted.folder, submitted.executor.name))
     else:
         _print_output(submitted)
-    if not quiet:
+    if not quiet or not _ended_by_itself(submitted.job):
         say(f'job {submitted}: {_ending(submitted.job)}')
     click.get_current_context().exit(exit_code_of(status))
 
@@ -75,8 +75,12 @@ def _copy(path: Path, stream: str) -> None:
     target.flush()
 
 
+def _ended_by_itself(job: Job) -> bool:
+    return job.exit_info is None or job.exit_info.reason in _OWN_ENDS
+
+
 def _ending(job: Job) -> str:
     """Return the end of a job in a line; with the job's last words only where they were not printed just now."""
-    status, info = job.status, job.exit_info
-    own = info is None or (info.reason in _OWN_ENDS and (job.spec is None or job.spec.stderr_path is None))
-    return str(JobStatus(status.state, status.time, None, status.exit_code) if own else status)
+    status = job.status
+    printed = _ended_by_itself(job) and (job.spec is None or job.spec.stderr_path is None)
+    return str(JobStatus(status.state, status.time, None, status.exit_code) if printed else status)

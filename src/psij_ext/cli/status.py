@@ -12,7 +12,16 @@ from psij_ext.cli.known import KnownJob, Seen, known_jobs, look_at, select
 from psij_ext.cli.ls import numbered_records, report_troubles
 from psij_ext.cli.options import json_option, work_directory_option
 from psij_ext.cli.output import print_json
-from psij_ext.cli.records import MISSING, job_times, output_path, shown_command, shown_span, shown_time
+from psij_ext.cli.records import (
+    MISSING,
+    job_times,
+    output_path,
+    shown_command,
+    shown_cpu_time,
+    shown_memory,
+    shown_span,
+    shown_time,
+)
 from psij_ext.cli.verbosity import verbose_option
 from psij_ext.core.spec import JobSpec
 
@@ -57,6 +66,8 @@ def _description(known: KnownJob, seen: Seen) -> str:
         'started': shown_time(started),
         'ended': shown_time(ended),
         'ran': shown_span(started, ended if status.final else time.time()),
+        'CPU time': shown_cpu_time(None if info is None else info.usage),
+        'memory': shown_memory(None if info is None else info.usage),
         'stdout': str(output_path(job, known.folder, 'stdout')),
         'stderr': str(output_path(job, known.folder, 'stderr')),
         'folder': str(known.folder.path),

@@ -42,10 +42,42 @@ class ExitReason(Enum):
 
 @dataclass(frozen=True)
 class ResourceUsage:
-    """What a job used; None stands for what is not known.
+    """What a job used; None stands for what is not known, never for nothing.
 
-    Memory is in bytes, moments know their time zone, `cpu_percent` is 100 for one core kept busy, and `raw`
-    holds the scheduler's own names and values.
+    Each field is the scheduler's where its accounting was asked how the job ended and knows it, else it is what the
+    job's own script measured. The end of a job that completed is reported at once, from the script's record, and its
+    accounting is not asked for: so its figures are the script's. The script measures all that it does: staging, the
+    scripts before and after the launch, and the launch. Where the launcher starts processes that are not the script's
+    descendants, as `srun` does and `mpirun` under a scheduler or on several nodes may, it cannot measure CPU time and
+    memory; and what a job's descendants used that nobody waited for is not in the CPU time.
+
+    Parameters
+    ----------
+    wall_time
+        How long the job ran; waiting in the queue does not count.
+    cpu_time
+        What all its processes computed, in user and in system mode.
+    cpu_percent
+        CPU time in percent of wall time: 100 for one core kept busy, 400 for four.
+    max_rss
+        The most memory that was in use at one time, in bytes, as far as there is one who knows: in the scheduler's
+        accounting as that defines it; else in the control group that the scheduler made for the job on its first node,
+        with the files that the kernel keeps in memory for it; else in the largest single process of the launch command.
+    max_vmem
+        The most virtual memory in bytes; only schedulers know it.
+    cpus
+        How many cores the job had; as many as it asked for where the scheduler does not say. Unknown where it had
+        whole nodes, or did not run.
+    nodes
+        How many machines, in the same way.
+    submit_time
+        When it was submitted; this moment and the others know their time zone.
+    start_time
+        When it began to run.
+    end_time
+        When it ended.
+    raw
+        The scheduler's own names and values; None where the scheduler was not asked.
     """
 
     wall_time: timedelta | None = None
@@ -65,7 +97,18 @@ class ResourceUsage:
 class ExitInfo:
     """How a job ended; None stands for what is not known.
 
-    `exit_code` is 128 + n where signal n ended the job.
+    Parameters
+    ----------
+    reason
+        Why it is over.
+    exit_code
+        The exit code; 128 + n where signal n ended the job.
+    signal
+        The signal that ended it.
+    message
+        What the scheduler says of the end. `job.status.message` has the job's last words too.
+    usage
+        What it used; what is unknown in it is None, and it is there as soon as the job is over.
     """
 
     reason: ExitReason

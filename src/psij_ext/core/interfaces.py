@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from psij_ext.core import checks
-from psij_ext.core.checks import Checked, Field, instance_of, optional
+from psij_ext.core.checks import Checked, Field, describe, instance_of, optional
 from psij_ext.core.control import JobControl
 from psij_ext.core.described import Described
 from psij_ext.core.job import AnyCallback, Job, call_back, check_callback
@@ -195,6 +195,8 @@ class JobExecutor(Described, JobControl):
         InvalidJobException
             If the job was submitted before, or its description is missing or wrong.
         """
+        if not isinstance(job, Job):
+            raise TypeError(f'JobExecutor.submit: expected a Job, got {describe(job)}')
         if job.status.state is not JobState.NEW or job.native_id is not None:
             raise InvalidJobException(f'Job {job.id} was submitted before')
         if job.spec is None:
@@ -206,6 +208,10 @@ class JobExecutor(Described, JobControl):
         if spec.executable is None:
             raise InvalidJobException('JobSpec.executable: is missing')
         return spec
+
+    def _look_after(self, job: Job) -> None:
+        """Somebody is about to wait for a job of this executor."""
+        return
 
     def _update_job_status(self, job: Job, status: JobStatus, requeued: bool = False) -> None:
         """Take a status of a job, and tell the callbacks of each transition."""
@@ -278,6 +284,22 @@ class Launcher(Described, ABC):
     @abstractmethod
     def get_launch_command(self, job: Job) -> list[str]:
         """Return the command, as a list of arguments, that starts the job's program."""
+
+    def keeps_process_tree(self, job: Job, *, scheduled: bool) -> bool:
+        """Tell whether all processes of a job descend from the launch command and are waited for by it.
+
+        Then the job's script can measure the CPU time and the memory that they use. Where a daemon or another machine
+        starts them, the script would measure next to nothing and take it for all; what it cannot measure is unknown.
+        Hence a launcher that does not say otherwise is taken for one that starts them elsewhere.
+
+        Parameters
+        ----------
+        job
+            The job, with its description.
+        scheduled
+            Whether a batch scheduler runs the launch command, which may start processes through that scheduler.
+        """
+        return False
 
     def is_launcher_failure(self, output: str) -> bool:
         """Tell from what the launch command printed whether the launcher itself failed, not the program."""

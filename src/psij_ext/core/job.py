@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 # One lock for all jobs: it is held for microseconds, and a lock in each of 100,000 jobs would cost memory.
 # Reentrant, because a signal handler may run while its own thread holds it.
 _lock = threading.RLock()
+
+
+def renew_lock() -> None:
+    """Begin with a free lock, in a child process that was forked off while some thread of the parent held it."""
+    global _lock
+    _lock = threading.RLock()
+
 
 # What a job cannot have skipped on its way into a state. A staging step may have nothing to do, and a job may
 # fail or be cancelled at any moment.
@@ -192,17 +200,23 @@ class Job:
         """
         seconds = _timeout_seconds(timeout)
         order = _lowest_order(target_states)
+        deadline = None if seconds is None else time.monotonic() + seconds
+        waiter = _Waiter(order)
         with _lock:
-            if self._reached >= order:
-                return self._status
-            waiter = _Waiter(order)
             self._waiters = [*(self._waiters or ()), waiter]
         try:
-            waiter.event.wait(seconds)
+            while self._reached < order:
+                waiter.event.clear()
+                if self._executor is not None:
+                    self._executor._look_after(self)
+                # What was reached before the event was cleared was not told by it.
+                left = None if deadline is None else deadline - time.monotonic()
+                if self._reached < order and not waiter.event.wait(left):
+                    return None
         finally:
             with _lock:
                 self._waiters = [other for other in self._waiters or () if other is not waiter] or None
-        return self._status if waiter.event.is_set() else None
+        return self._status
 
     def set_job_status_callback(self, cb: AnyCallback | None) -> None:
         """Have an object or a function told of every change of this job's status.
@@ -231,6 +245,12 @@ class Job:
 
     def _bind(self, executor: JobExecutor | None) -> None:
         self._executor = executor
+
+    def _wake_waiters(self) -> None:
+        """Have those who wait see to it anew that somebody follows the job: nobody does any more."""
+        with _lock:
+            for waiter in self._waiters or ():
+                waiter.event.set()
 
     def _set_id(self, job_id: str) -> None:
         """Be a job that was made earlier, perhaps by another program."""
@@ -273,6 +293,8 @@ class Job:
             back = status.state.order < current.state.order
             if back and (not requeued or status.state is JobState.NEW):
                 return ()
+            # Those who made it may keep it, and share it among jobs; a status can be changed.
+            status = JobStatus(status.state, status.time, status.message, status.exit_code, status.metadata)
             self._status = status
             self._reached = max(self._reached, status.state.order)
             for waiter in self._waiters or ():

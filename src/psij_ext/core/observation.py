@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Dict
 
 from psij_ext.core.exit_info import ExitReason, ResourceUsage
+from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 
 
@@ -24,6 +26,8 @@ class Observation:
         What it used.
     attempt
         Which run of the job this is about, where the scheduler counts them; it starts at 1.
+    time_limit
+        After how many seconds of running the scheduler ends the job.
     """
 
     status: JobStatus
@@ -31,6 +35,40 @@ class Observation:
     signal: int | None = None
     usage: ResourceUsage | None = None
     attempt: int | None = None
+    time_limit: float | None = None
+
+
+class Observations(Dict[str, Observation]):
+    """What one answer of a scheduler says of its jobs, by their ids; several jobs may share one observation.
+
+    Attributes
+    ----------
+    unread
+        The ids of jobs of which no more can be read than that the scheduler knows them; their observations say so.
+    complete
+        Whether a job that is not there is unknown to the scheduler. It is not so where something of the answer is
+        about a job of which not even the id can be read.
+    cut
+        Beginnings of ids: the answer cuts short a list of jobs whose ids begin so.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unread: set[str] = set()
+        self.complete = True
+        self.cut: set[str] = set()
+
+    def may_hide(self, native_id: str) -> bool:
+        """Whether the scheduler may know a job that is not among these."""
+        return native_id not in self and (not self.complete or any(map(native_id.startswith, self.cut)))
+
+    def add_unread(self, native_id: str) -> None:
+        """Note a job that the scheduler knows, and of which nothing else can be read.
+
+        It is taken neither for absent nor for over.
+        """
+        self[native_id] = Observation(JobStatus(JobState.NEW, message='What the scheduler says of it cannot be read.'))
+        self.unread.add(native_id)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,11 @@ from psij_ext.core import checks
 from psij_ext.core.checks import Checked, Field, instance_of, integer, number, optional
 from psij_ext.core.state import JobState
 
+_dictionary = instance_of(dict)
+
 
 def _metadata(label: str, value: object) -> dict[str, object]:
-    checked = instance_of(dict)(label, value)
+    checked = _dictionary(label, value)
     return {checks.message(label, name): content for name, content in checked.items()}
 
 
@@ -29,7 +31,8 @@ class JobStatus(Checked):
     exit_code
         The exit code, where the state is final and there is one.
     metadata
-        Further facts; `native_state` and `native_reason` are the scheduler's own words.
+        Further facts; `native_state` and `native_reason` are the scheduler's own words, `attempt` is which run of
+        the job this is about, from 1, and `expected_start` is when a waiting job may begin, in seconds since the epoch.
     """
 
     __slots__ = ('_exit_code', '_message', '_metadata', '_state', '_time')

@@ -26,12 +26,14 @@ from psij_ext.runtime.callbacks import CallbackThread
 from psij_ext.runtime.ending import keep_end
 from psij_ext.runtime.evidence import Patience
 from psij_ext.runtime.followed import Followed
+from psij_ext.runtime.forking import renew_in_children
 from psij_ext.runtime.jobfolder import JobFolder, check_private, new_nonce
 from psij_ext.runtime.look import Look, SilentSource, look, record_silently
 from psij_ext.runtime.monitor import StatusMonitor, StatusSource
 from psij_ext.runtime.places import default_work_directory
 from psij_ext.runtime.schedule import Rhythm
 from psij_ext.runtime.script import absolute_spec
+from psij_ext.runtime.sharing import Membership
 from psij_ext.runtime.spares import SpareFolders
 
 logger = logging.getLogger(__name__)
@@ -48,11 +50,26 @@ class FollowingExecutor(ControllingExecutor):
     def __init__(self, url: str | None = None, config: JobExecutorConfig | None = None) -> None:
         super().__init__(url=url, config=config)
         self._lock = threading.Lock()
-        self._monitor: StatusMonitor | None = None
+        self._membership: Membership | None = None
         self._callbacks = CallbackThread(f'psij-ext callbacks of {type(self).__name__}')
         self._spares = SpareFolders()
         self._finalizer = weakref.finalize(self, _close_all, self._callbacks, self._spares)
         self._launchers: dict[str, Launcher] = {}
+        # The jobs that nobody follows since `close`, or that the parent follows of a process that was forked off.
+        self._left: dict[str, Followed] = {}
+        renew_in_children(self)
+
+    def renew_after_fork(self) -> None:
+        """Begin anew in a process that was forked off: the parent's threads are not here, and its files are its own.
+
+        Jobs of the parent are followed here as soon as somebody here waits for them.
+        """
+        self._lock = threading.Lock()
+        self._finalizer.detach()
+        self._finalizer = weakref.finalize(self, _close_all, self._callbacks, self._spares)
+        membership, self._membership = self._membership, None
+        if membership is not None:
+            self._leave(membership.monitor.jobs_of(self))
 
     # -- what subclasses give
 
@@ -108,7 +125,7 @@ class FollowingExecutor(ControllingExecutor):
     @property
     def health(self) -> str:
         """`ok`, or `degraded` while the scheduler has not answered for several rounds."""
-        return 'ok' if self._monitor is None else self._monitor.health
+        return 'ok' if self._membership is None else self._membership.monitor.health
 
     def submit(self, job: Job) -> None:
         """Hand a job to the scheduler; the job has its native id afterwards.
@@ -164,7 +181,8 @@ class FollowingExecutor(ControllingExecutor):
             submitted = submission_time(folder)
         self._update_job_status(job, JobStatus(JobState.QUEUED))
         followed = Followed(
-            job, native_id, folder, self._report, submitted=submitted, stderr_path=_own_stderr(job.spec))
+            job, native_id, folder, self._report, submitted=submitted, stderr_path=_own_stderr(job.spec),
+            patience=self._patience())
         followed.cancel_acknowledged = folder is not None and folder.cancel_noted
         self._follow(followed)
 
@@ -196,11 +214,16 @@ class FollowingExecutor(ControllingExecutor):
         return self.render(copied, JobFolder(self.work_directory / job.id), new_nonce())
 
     def close(self) -> None:
-        """Stop following jobs; this neither waits for them nor cancels them."""
+        """Stop following jobs; this neither waits for them nor cancels them.
+
+        A job that somebody waits for, now or later, is followed again.
+        """
         with self._lock:
-            monitor, self._monitor = self._monitor, None
-        if monitor is not None:
-            monitor.close()
+            membership, self._membership = self._membership, None
+        if membership is not None:
+            forgotten = membership.monitor.forget(self)
+            membership.close()
+            self._leave(forgotten)
         self._callbacks.close()
         self._spares.close()
 
@@ -236,7 +259,8 @@ class FollowingExecutor(ControllingExecutor):
             logger.warning('The native id %s of job %s cannot be kept in %s: %s',
                            native_id, job.id, folder.path, error)
         self._update_job_status(job, JobStatus(JobState.QUEUED))
-        self._follow(Followed(job, native_id, folder, self._report, stderr_path=_own_stderr(spec)))
+        self._get_monitor().follow(Followed(
+            job, native_id, folder, self._report, stderr_path=_own_stderr(spec), patience=self._patience()))
 
     def _launcher(self, spec: JobSpec) -> Launcher:
         name = spec.launcher or Launcher.DEFAULT_LAUNCHER_NAME
@@ -251,21 +275,37 @@ class FollowingExecutor(ControllingExecutor):
 
     def _get_monitor(self) -> StatusMonitor:
         with self._lock:
-            if self._monitor is None:
-                self._monitor = StatusMonitor(
-                    self._make_source(), self._rhythm(), self._patience(), f'psij-ext monitor of {self.name}')
+            if self._membership is None:
+                self._membership = Membership(self._make_source(), self._rhythm())
+                self._membership.join(
+                    (type(self), self.name, self.url, self._scheduler_key), f'psij-ext monitor of {self.name}')
                 self._finalizer.detach()
-                self._finalizer = weakref.finalize(self, _close_all, self._monitor, self._callbacks, self._spares)
-            return self._monitor
+                self._finalizer = weakref.finalize(self, _close_all, self._membership, self._callbacks, self._spares)
+            return self._membership.monitor
+
+    @property
+    def _scheduler_key(self) -> object:
+        """What else tells schedulers apart, fit to be a key; executors that differ in nothing share one monitor."""
+        return None
 
     def _follow(self, followed: Followed) -> None:
-        monitor = self._get_monitor()
-        if followed.folder is not None and followed.folder.job_id != followed.job.id:
+        """Follow a job whose script does not know of our mailbox yet."""
+        if followed.folder is not None:
             try:
                 followed.folder.add_follower(self._mailbox)
             except OSError as error:
                 logger.debug('No hints from %s: %s', followed.folder.path, error)
-        monitor.follow(followed)
+        self._get_monitor().follow(followed)
+
+    def _leave(self, jobs: Sequence[Followed]) -> None:
+        self._left.update((followed.job.id, followed) for followed in jobs)
+        for followed in jobs:
+            followed.job._wake_waiters()
+
+    def _look_after(self, job: Job) -> None:
+        followed = self._left.pop(job.id, None)
+        if followed is not None:
+            self._follow(followed)
 
     def _remember(self, folder: JobFolder) -> Followed | None:
         native_id = folder.native_id
@@ -322,7 +362,7 @@ def _own_stderr(spec: JobSpec | None) -> Path | None:
     return (spec.directory or Path()) / spec.stderr_path
 
 
-def _close_all(*closable: StatusMonitor | CallbackThread | SpareFolders) -> None:
+def _close_all(*closable: Membership | CallbackThread | SpareFolders) -> None:
     for each in closable:
         each.close()
 

@@ -157,7 +157,8 @@ class LocalJobExecutor(FollowingExecutor):
         if spec is None:
             raise InvalidJobException(f'Job {job.id} has no spec.')
         self._check(job, spec)
-        context = script_context(job, self._launcher(spec), folder=folder.path, nonce=nonce, mailbox=mailbox)
+        context = script_context(
+            job, self._launcher(spec), folder=folder.path, nonce=nonce, mailbox=mailbox, scheduled=False)
         context['carries_environment'] = False  # the script has it from its start
         script = full_script(render(_TEMPLATES / 'batch' / 'local.mustache', context), context)
         limit = spec.attributes.duration
@@ -251,7 +252,11 @@ class LocalJobExecutor(FollowingExecutor):
     # -- following
 
     def _make_source(self) -> StatusSource:
-        return ProcessTable(self._slots, self._reaper)
+        return ProcessTable(self._slots)
+
+    @property
+    def _scheduler_key(self) -> object:
+        return self._slots.path
 
     def _rhythm(self) -> Rhythm:
         return Rhythm(first=0.1, interval=2.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from psij_ext.core.job import Job
 from psij_ext.core.resources import ResourceSpecV1
 from psij_ext.installation import data_folder
 from psij_ext.launchers.command import CommandLauncher
@@ -17,3 +18,7 @@ class MultipleLauncher(CommandLauncher):
         """Return the shell that starts the copies; it carries its script along: no node must find a file."""
         script = (data_folder('templates') / 'launchers' / 'multiple.sh').read_text(encoding='utf-8')
         return ['/bin/bash', '-c', script, 'psij-multiple', str(resources.computed_process_count)]
+
+    def keeps_process_tree(self, job: Job, *, scheduled: bool) -> bool:
+        """Tell that it does."""
+        return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from psij_ext.core.job import Job
 from psij_ext.core.resources import ResourceSpecV1
 from psij_ext.launchers.command import CommandLauncher
 
@@ -12,3 +13,7 @@ class SingleLauncher(CommandLauncher):
     def get_prefix(self, resources: ResourceSpecV1) -> list[str]:
         """Return nothing: the job's command is the launch command."""
         return []
+
+    def keeps_process_tree(self, job: Job, *, scheduled: bool) -> bool:
+        """Tell that it does."""
+        return True

@@ -7,7 +7,7 @@ from psij_ext.launchers.command import CommandLauncher
 
 
 class SrunLauncher(CommandLauncher):
-    """Starts the processes as a step of the Slurm job (srun(1))."""
+    """Starts the processes as a step of the Slurm job (srun(1)); their parents are daemons of Slurm."""
 
     def get_prefix(self, resources: ResourceSpecV1) -> list[str]:
         """Return `srun` with the layout of the processes.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import logging
 import os
 import sys
 import traceback
@@ -20,6 +21,9 @@ from psij_ext.plugins.discovery import ANY_FAULT, Entry, Fault, Findings, discov
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
+
+
+logger = logging.getLogger(__name__)
 
 
 class _Catalogue:
@@ -92,9 +96,10 @@ class Registry:
         fitting = [entry for entry in named if wanted.contains(entry.descriptor.version, prereleases=True)]
         if not fitting:
             raise self._missing(name, version_constraint, named, findings)
-        # max() keeps the first of equals, so that ours come before others of the same version.
-        entry = max(fitting, key=lambda candidate: candidate.descriptor.version)
-        return self._load(entry), entry.descriptor
+        # What has the name beats what has it as an alias. Sorting keeps the order of equals, so that ours come before
+        # others of the same version.
+        fitting.sort(key=lambda entry: (entry.descriptor.name == name, entry.descriptor.version), reverse=True)
+        return self._first_that_loads(fitting)
 
     def describe(self, cls: type) -> Descriptor | None:
         """Return the newest descriptor that names this very class, or None."""
@@ -109,6 +114,8 @@ class Registry:
 
         if constraint is None:
             return SpecifierSet()
+        if not isinstance(constraint, str):
+            raise TypeError(f'version_constraint: expected a text such as ">=1.0,<2", got {constraint!r}')
         try:
             return SpecifierSet(f'=={Version(constraint)}')
         except InvalidVersion:
@@ -145,6 +152,20 @@ class Registry:
         )
         hint = f' Did you mean {nearest[0]!r}?' if nearest else ''
         return f'There is no {self.kind} {name!r}.{hint} Known: {shown or "none"}'
+
+    def _first_that_loads(self, entries: list[Entry]) -> tuple[type, Descriptor]:
+        """Load the best one; a broken one makes way for the next, and is told of, since it may be what was meant."""
+        broken: list[BrokenPlugin] = []
+        for entry in entries:
+            try:
+                loaded = self._load(entry)
+            except BrokenPlugin as error:
+                broken.append(error)
+                continue
+            for each in broken:
+                logger.warning('%s\nThat of %s is used in its place.', each, entry.origin)
+            return loaded, entry.descriptor
+        raise broken[0]
 
     def _load(self, entry: Entry) -> type:
         module_name, _, class_name = entry.descriptor.cls.rpartition('.')

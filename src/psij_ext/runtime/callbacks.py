@@ -7,6 +7,8 @@ import queue
 import threading
 from typing import Callable
 
+from psij_ext.runtime.forking import renew_in_children
+
 logger = logging.getLogger(__name__)
 
 
@@ -15,11 +17,16 @@ class CallbackThread:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._closed = False
+        self.renew_after_fork()
+        renew_in_children(self)
+
+    def renew_after_fork(self) -> None:
+        """Begin without a thread; what the parent's has not called yet is for the parent to call."""
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         # Reentrant: the garbage collector may close us while this very thread holds it.
         self._lock = threading.RLock()
-        self._closed = False
 
     def call(self, function: Callable[[], None]) -> None:
         """Run `function` soon.

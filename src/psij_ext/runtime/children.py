@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from psij_ext.runtime.command import find_program
+from psij_ext.runtime.forking import renew_in_children
 
 _SIGNALS = signal.valid_signals()
 _SHORTEST_PAUSE = 0.002
@@ -19,6 +21,7 @@ _LONGEST_PAUSE = 0.1
 
 # Children of reapers that were closed: whoever starts a child next, or closes a reaper, looks after them.
 _left_behind: set[int] = set()
+_reapers: weakref.WeakSet[Reaper] = weakref.WeakSet()
 
 
 def spawn(argv: Sequence[str], environment: Mapping[str, str], *, stdin: int, output: Path) -> int:
@@ -58,13 +61,23 @@ class Reaper:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._closed = False
+        self._begin()
+        _reapers.add(self)
+        renew_in_children(self)
+
+    def renew_after_fork(self) -> None:
+        """Know of no children: those of a process are not those of one that it forks off."""
+        _left_behind.clear()
+        self._begin()
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._running: set[int] = set()
         self._codes: dict[int, int] = {}
         self._ending: set[int] = set()
         self._woken = threading.Event()
         self._thread: threading.Thread | None = None
-        self._closed = False
 
     def add(self, pid: int) -> None:
         """Take over a child that was just started."""
@@ -121,6 +134,12 @@ class Reaper:
                 ended = {pid for pid in self._ending if _wait_for(pid) is not None}
                 self._ending -= ended
                 self._running -= ended
+
+
+def exit_code(pid: int) -> int | None:
+    """Return how a child of any reaper ended, -n for signal n; None if it runs, or is none of ours."""
+    codes = (reaper.exit_code(pid) for reaper in list(_reapers))
+    return next((code for code in codes if code is not None), None)
 
 
 def _reap_left_behind() -> None:

@@ -8,6 +8,7 @@ from psij_ext.core.exit_info import ExitInfo, ExitReason
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.usage import read_usage, usage_record
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +22,7 @@ def keep_end(folder: JobFolder, status: JobStatus, exit_info: ExitInfo) -> None:
             'format': 1, 'state': status.state.name, 'time': status.time, 'message': status.message,
             'exit_code': status.exit_code, 'native_state': (status.metadata or {}).get('native_state'),
             'reason': exit_info.reason.name, 'signal': exit_info.signal, 'cause': exit_info.message,
+            'usage': None if exit_info.usage is None else usage_record(exit_info.usage),
         })
     except OSError as error:
         logger.debug('The end of the job in %s cannot be kept there: %s', folder.path, error)
@@ -35,7 +37,8 @@ def kept_end(folder: JobFolder) -> tuple[JobStatus, ExitInfo] | None:
     try:
         status = JobStatus(JobState[str(end['state'])], end['time'], end['message'], end['exit_code'],  # type: ignore[arg-type]
                            metadata=None if native_state is None else {'native_state': native_state})
-        info = ExitInfo(ExitReason[str(end['reason'])], status.exit_code, end['signal'], end['cause'])  # type: ignore[arg-type]
+        info = ExitInfo(ExitReason[str(end['reason'])], status.exit_code, end['signal'], end['cause'],  # type: ignore[arg-type]
+                        read_usage(end.get('usage')))
     except (KeyError, TypeError, ValueError) as error:
         logger.warning('The end in %s cannot be read and is passed over: %r', folder.path, error)
         return None

@@ -10,13 +10,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
 
 from psij_ext.core.exit_info import ExitInfo, ExitReason, ResourceUsage
 from psij_ext.core.observation import Observation
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.runtime.records import ExitRecord, ProgressEntry
+from psij_ext.runtime.usage import Request, usage_of
 
 # A scheduler sends TERM a little before or after the limit by its own clock.
 _LIMIT_TOLERANCE = 1.0
@@ -51,6 +51,7 @@ class Evidence:
     :param leaves_record: whether the script is ours, which writes an exit record before it ends by itself.
     :param time_limit: the wall time that was asked for, in seconds.
     :param stages_in: whether the script stages in before it launches.
+    :param request: what was asked for, and when; None where that is not looked up.
     :param waited_for_cause: seconds since a record of an end was found whose cause is asked for; None where
         there is no such record.
     :param absent_for: seconds since the first of the rounds without a gap in which all sources answered and
@@ -69,6 +70,7 @@ class Evidence:
     leaves_record: bool = False
     time_limit: float | None = None
     stages_in: bool = False
+    request: Request | None = None
     waited_for_cause: float | None = None
     absent_for: float | None = None
 
@@ -86,6 +88,9 @@ class Patience:
     for_absent: float = 120.0
 
 
+USUAL_PATIENCE = Patience()
+
+
 @dataclass(frozen=True)
 class Judgement:
     """What follows from the evidence: a status, or none; with `exit_info` the job is over."""
@@ -98,6 +103,13 @@ class Judgement:
 
 def judge(evidence: Evidence, patience: Patience) -> Judgement:
     """Say what is true about a job."""
+    judgement = _judge(evidence, patience)
+    if judgement.exit_info is None:
+        return judgement
+    return replace(judgement, exit_info=replace(judgement.exit_info, usage=_usage(evidence)))
+
+
+def _judge(evidence: Evidence, patience: Patience) -> Judgement:
     record = _current_record(evidence)
     if record is not None:
         return _judge_ended(record, evidence, patience)
@@ -148,7 +160,7 @@ def _last_words(evidence: Evidence) -> Observation | None:
 def _judge_ended(record: ExitRecord, evidence: Evidence, patience: Patience) -> Judgement:
     undisturbed = not record.term_seen and not evidence.cancel_acknowledged
     if record.exit_code == 0 and record.launched and undisturbed:
-        return _completed(record, evidence)
+        return _completed(record)
     queue = evidence.queue
     if queue is not None and queue.status.state is JobState.QUEUED:
         return Judgement(queue.status, requeued=True)
@@ -166,8 +178,8 @@ def _judge_ended(record: ExitRecord, evidence: Evidence, patience: Patience) -> 
     return Judgement(_progress_status(evidence.progress[-1]) if evidence.progress else None, wants_cause=True)
 
 
-def _completed(record: ExitRecord, evidence: Evidence) -> Judgement:
-    info = ExitInfo(ExitReason.EXITED, exit_code=0, usage=_usage(record, evidence))
+def _completed(record: ExitRecord) -> Judgement:
+    info = ExitInfo(ExitReason.EXITED, exit_code=0)
     return Judgement(JobStatus(JobState.COMPLETED, time=record.ended, exit_code=0), info)
 
 
@@ -175,13 +187,13 @@ def _ended_for_cause(record: ExitRecord, cause: Observation, evidence: Evidence)
     """The scheduler knows why, the script its code; neither makes a success of what the other saw fail."""
     if cause.status.state is JobState.COMPLETED:
         if record.exit_code == 0 and record.launched:
-            return _completed(record, evidence)
+            return _completed(record)
         return _ended_by_record(record, evidence, cause)
     if cause.status.state is JobState.FAILED and cause.reason in (None, *_BY_ITSELF):
         return _ended_by_record(record, evidence, cause)
     info = ExitInfo(
         cause.reason or ExitReason.CANCELED, exit_code=record.exit_code, signal=cause.signal,
-        message=cause.status.message, usage=cause.usage or _usage(record, evidence))
+        message=cause.status.message)
     status = JobStatus(
         cause.status.state, time=record.ended, message=cause.status.message, exit_code=record.exit_code,
         metadata=cause.status.metadata)
@@ -197,8 +209,7 @@ def _ended_by_record(record: ExitRecord, evidence: Evidence, cause: Observation 
         reason = ExitReason.EXITED
     if cause is not None and cause.status.message and not message:
         message = cause.status.message
-    usage = (cause.usage if cause is not None else None) or _usage(record, evidence)
-    info = ExitInfo(reason, exit_code=record.exit_code, signal=signal, message=message, usage=usage)
+    info = ExitInfo(reason, exit_code=record.exit_code, signal=signal, message=message)
     metadata = cause.status.metadata if cause is not None else None
     status = JobStatus(
         state, time=record.ended, message=message, exit_code=record.exit_code, metadata=metadata)
@@ -227,9 +238,8 @@ def _read_end(record: ExitRecord, evidence: Evidence,
 def _limit_reached(record: ExitRecord, evidence: Evidence) -> bool:
     if record.ended_by is not None:
         return record.ended_by == 'limit'
-    started = _started(record, evidence)
-    return (evidence.time_limit is not None and started is not None
-            and record.ended - started >= evidence.time_limit - _LIMIT_TOLERANCE)
+    return (evidence.time_limit is not None and record.began is not None
+            and record.ended - record.began >= evidence.time_limit - _LIMIT_TOLERANCE)
 
 
 def _ended_without_record(source: Observation, evidence: Evidence) -> Judgement:
@@ -241,13 +251,13 @@ def _ended_without_record(source: Observation, evidence: Evidence) -> Judgement:
     if not canceled or source.reason not in (None, *_BY_ITSELF):
         return _ended_by_scheduler(source)
     status = JobStatus(JobState.CANCELED, time=source.status.time, metadata=source.status.metadata)
-    return Judgement(status, ExitInfo(ExitReason.CANCELED, signal=source.signal, usage=source.usage))
+    return Judgement(status, ExitInfo(ExitReason.CANCELED, signal=source.signal))
 
 
 def _ended_by_scheduler(source: Observation) -> Judgement:
     reason = source.reason or (_REASONS[source.status.state] if source.signal is None else ExitReason.SIGNALED)
     info = ExitInfo(reason, exit_code=source.status.exit_code, signal=source.signal,
-                    message=source.status.message, usage=source.usage)
+                    message=source.status.message)
     return Judgement(source.status, info)
 
 
@@ -310,16 +320,11 @@ def _progress_status(entry: ProgressEntry) -> JobStatus:
     return JobStatus(entry.state, time=entry.time)
 
 
-def _started(record: ExitRecord, evidence: Evidence) -> float | None:
-    """The time at which the record's attempt launched its command."""
-    times = [entry.time for entry in evidence.progress
-             if entry.attempt == record.attempt and entry.state is JobState.ACTIVE]
-    return times[0] if times else None
-
-
-def _usage(record: ExitRecord, evidence: Evidence) -> ResourceUsage:
-    started = _started(record, evidence)
-    return ResourceUsage(
-        wall_time=None if started is None else timedelta(seconds=record.ended - started),
-        start_time=None if started is None else datetime.fromtimestamp(started, timezone.utc),
-        end_time=datetime.fromtimestamp(record.ended, timezone.utc))
+def _usage(evidence: Evidence) -> ResourceUsage:
+    """What the job used: accounting knows it best, then a queue that calls the job over, then its script."""
+    record = _current_record(evidence)
+    latest = 1 if record is None else record.attempt
+    accounted = [source.usage for source in (_current_accounting(evidence), evidence.queue)
+                 if source is not None and source.status.final and (source.attempt or latest) >= latest]
+    ran = bool(evidence.progress) or (record is not None and record.began is not None)
+    return usage_of(accounted, record, evidence.request or Request(), ran)

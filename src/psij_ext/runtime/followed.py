@@ -13,9 +13,11 @@ from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
-from psij_ext.runtime.evidence import Evidence, Presence
-from psij_ext.runtime.jobfolder import JobFolder, tail
+from psij_ext.runtime.evidence import USUAL_PATIENCE, Evidence, Patience, Presence
+from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.last_words import explanation
 from psij_ext.runtime.records import ExitRecord, ProgressEntry
+from psij_ext.runtime.usage import Request, request_of
 
 Report = Callable[[Job, JobStatus, Optional[ExitInfo], bool], None]
 
@@ -30,19 +32,22 @@ class Followed:
         requeued.
     :param submitted: seconds since the epoch before which the scheduler cannot know the job; now if None.
     :param stderr_path: where its standard error goes; to its folder if None.
+    :param patience: how long to wait for better evidence.
     """
 
     __slots__ = (
         'absent_since', 'cancel_acknowledged', 'exit_record', 'folder', 'job', 'last_seen', 'native_id',
-        'past_attempts', 'progress', 'read_at', 'record_found_at', 'report', 'stderr_path', 'submitted')
+        'past_attempts', 'patience', 'progress', 'read_at', 'record_found_at', 'report', 'stderr_path', 'submitted')
 
     def __init__(self, job: Job, native_id: str, folder: JobFolder | None, report: Report,
-                 submitted: float | None = None, stderr_path: Path | None = None) -> None:
+                 submitted: float | None = None, stderr_path: Path | None = None,
+                 patience: Patience = USUAL_PATIENCE) -> None:
         self.job = job
         self.native_id = native_id
         self.folder = folder
         self.report = report
         self.stderr_path = stderr_path
+        self.patience = patience
         self.submitted = time.time() if submitted is None else submitted
         self.cancel_acknowledged = False
         self.exit_record: ExitRecord | None = None
@@ -89,7 +94,6 @@ class Followed:
         if current_record is not None and current_record.attempt <= self.past_attempts:
             current_record = None
         spec = self.job.spec
-        duration = spec.attributes.duration if spec is not None and spec.attributes is not None else None
         return Evidence(
             exit_record=current_record,
             progress=[entry for entry in self.progress if entry.attempt > self.past_attempts],
@@ -97,10 +101,26 @@ class Followed:
             accounting=in_accounting, accounting_presence=accounting_presence, has_accounting=has_accounting,
             last_seen=self.last_seen, cancel_acknowledged=self.cancel_acknowledged,
             leaves_record=self.folder is not None,
-            time_limit=None if duration is None else duration.total_seconds(),
+            time_limit=self._time_limit,
             stages_in=bool(spec is not None and spec.stage_in),
+            request=self._request() if over or current_record is not None else None,
             waited_for_cause=None if self.record_found_at is None else now - self.record_found_at,
             absent_for=None if self.absent_since is None else queue.asked_at - self.absent_since)
+
+    @property
+    def attempt(self) -> int:
+        """Which run of the job the present one is, or the next one where it waits; a requeue makes another."""
+        seen = self.last_seen.attempt if self.last_seen is not None else None
+        return max(self.past_attempts + 1, seen or 1, *self._attempts())
+
+    @property
+    def _time_limit(self) -> float | None:
+        """The scheduler's own, which it may have rounded up or been told since; else the one that was asked for."""
+        if self.last_seen is not None and self.last_seen.time_limit is not None:
+            return self.last_seen.time_limit
+        spec = self.job.spec
+        duration = spec.attributes.duration if spec is not None and spec.attributes is not None else None
+        return None if duration is None else duration.total_seconds()
 
     def _attempts(self) -> list[int]:
         ended = [] if self.exit_record is None else [self.exit_record.attempt]
@@ -117,15 +137,16 @@ class Followed:
             return status
         own = self.stderr_path or self.folder.path / 'stderr'
         launched = self.exit_record is None or self.exit_record.phase in ('launch', 'done', 'post_launch')
-        scheduler = self.folder.scheduler_output_path
-        for path in [own, scheduler] if launched else [scheduler]:
-            # mpirun adds some ten lines of its own below the program's.
-            last_words = tail(path, lines=20)
-            if last_words:
-                message = '\n'.join(part for part in (status.message, last_words, f'(from {path})') if part)
-                return JobStatus(status.state, time=status.time, message=message, exit_code=status.exit_code,
-                                 metadata=status.metadata)
-        return status
+        message = explanation(status.message, [own] if launched else [], self.folder.scheduler_output_path)
+        return JobStatus(
+            status.state, time=status.time, message=message, exit_code=status.exit_code, metadata=status.metadata)
+
+    def _request(self) -> Request:
+        """What was asked for, and when: as the folder has it, which knows when the submission began."""
+        record = None if self.folder is None else self.folder.read_record()
+        submitted = (record or {}).get('submitted')
+        # 0 stands for any time: the job was submitted by others.
+        return request_of(self.job.spec, submitted if isinstance(submitted, float) else self.submitted or None)
 
 
 @dataclass

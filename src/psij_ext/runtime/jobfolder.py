@@ -293,26 +293,6 @@ def new_nonce() -> str:
     return f'{time.time_ns():x}-{os.getpid():x}'
 
 
-def tail(path: Path, lines: int = 8, limit: int = 4096) -> str:
-    """Read the last lines of a text file, at most `limit` bytes of it; nothing where it cannot be read."""
-    try:
-        # Not blocking: a job's output may go to a pipe, which nobody may write to any more.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    except (OSError, ValueError):
-        return ''
-    facts = os.fstat(descriptor)
-    if not stat.S_ISREG(facts.st_mode):
-        os.close(descriptor)
-        return ''
-    try:
-        with os.fdopen(descriptor, 'rb') as file:
-            file.seek(max(0, facts.st_size - limit))
-            content = file.read(limit)
-    except OSError:
-        return ''
-    return '\n'.join(content.decode('utf-8', 'replace').strip().splitlines()[-lines:])
-
-
 def check_private(folder: Path) -> None:
     """Make sure that a work directory is a folder of ours that nobody else may write to.
 

@@ -12,16 +12,17 @@ from psij_ext.core.observation import Observation
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.runtime.ending import keep_end, kept_end
-from psij_ext.runtime.evidence import Patience
+from psij_ext.runtime.evidence import USUAL_PATIENCE, Patience
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.monitor import StatusMonitor, StatusSource
 from psij_ext.runtime.schedule import Rhythm
 
 # Until so long after an end, in seconds, the scheduler may still come to know its cause.
-_CAUSE_MAY_FOLLOW = Patience().for_cause
+_CAUSE_MAY_FOLLOW = USUAL_PATIENCE.for_cause
 # The clock of a look: folders at its beginning, the scheduler at its first tick. Whatever ended during the query has
 # the second one.
 _TICKS = (0.0, 1.0, 2.0)
+_PATIENCE = Patience(for_cause=1.0)
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,9 @@ def look(source: StatusSource, jobs: Sequence[Followed]) -> Look:
     waiting = [followed for followed in jobs if not _is_known_end(followed)]
     if not waiting:
         return Look(by_id)
-    monitor = StatusMonitor(source, Rhythm(first=1.0), Patience(for_cause=1.0), 'psij-ext look', clock=lambda: 0.0)
+    monitor = StatusMonitor(source, Rhythm(first=1.0), 'psij-ext look', clock=lambda: 0.0)
     for followed in waiting:
+        followed.patience = _PATIENCE
         monitor.take(followed)
     for now in _TICKS:
         monitor.poll_once(now)

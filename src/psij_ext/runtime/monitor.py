@@ -6,6 +6,7 @@ calls it.
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
 import time
@@ -14,13 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Protocol
 
+from psij_ext.core.interfaces import JobExecutor
 from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import CommandError, ParseError
 from psij_ext.runtime.events import Mailbox
-from psij_ext.runtime.evidence import Judgement, Patience, judge
+from psij_ext.runtime.evidence import Judgement, judge
 from psij_ext.runtime.followed import Answer, Followed
 from psij_ext.runtime.schedule import QuerySchedule, Rhythm
 
@@ -53,16 +55,14 @@ class StatusMonitor:
 
     :param source: the scheduler.
     :param rhythm: when to ask.
-    :param patience: how long to wait for better evidence.
     :param name: what the thread is called.
     :param clock: gives monotonic seconds; tests pass their own.
     """
 
-    def __init__(self, source: StatusSource, rhythm: Rhythm, patience: Patience, name: str,
+    def __init__(self, source: StatusSource, rhythm: Rhythm, name: str,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._source = source
         self._rhythm = rhythm
-        self._patience = patience
         self._name = name
         self._clock = clock
         # Over the tables below; never held during I/O or a callback. Reentrant, because the garbage collector may close
@@ -92,6 +92,13 @@ class StatusMonitor:
         """Why the scheduler gave no answer when it was last asked; None if it gave one."""
         return self._trouble
 
+    def set_rhythm(self, rhythm: Rhythm) -> None:
+        """Ask in another rhythm from now on."""
+        with self._lock:
+            self._rhythm = rhythm
+            self._schedule.set_rhythm(rhythm, self._clock())
+        self._woken.set()
+
     def mailbox(self, work_directory: Path) -> Path:
         """Give the folder in which scripts below this work directory drop their hints."""
         with self._lock:
@@ -118,12 +125,25 @@ class StatusMonitor:
             self._unread.add(followed.job.id)
             if followed.folder is not None and followed.folder.job_id != followed.job.id:
                 self._attached.setdefault(followed.folder.job_id, set()).add(followed.job.id)
-            self._schedule.start(self._clock())
+            self._schedule.submitted(self._clock())
 
     def followed(self, job: Job) -> Followed | None:
         """What is known of a job that is followed; None once it is over."""
         with self._lock:
             return self._followed.get(job.id)
+
+    def jobs_of(self, executor: JobExecutor) -> list[Followed]:
+        """What is known of the jobs of one executor that are followed."""
+        # Without the lock: in a process that was forked off, a thread may hold it that is not there.
+        return [followed for followed in list(self._followed.values()) if followed.job.executor is executor]
+
+    def forget(self, executor: JobExecutor) -> list[Followed]:
+        """Follow the jobs of one executor no longer, and return what is known of them; they run on."""
+        with self._lock:
+            forgotten = self.jobs_of(executor)
+            for followed in forgotten:
+                self._forget(followed)
+        return forgotten
 
     def ask_soon(self) -> None:
         """Ask the queue soon: something was done that it will show."""
@@ -177,7 +197,7 @@ class StatusMonitor:
 
     def _query(self, jobs: Sequence[Followed], now: float) -> set[str]:
         """Ask the queue for all jobs, accounting for those it does not explain; give those to look at."""
-        ids = [followed.native_id for followed in jobs]
+        ids = list(dict.fromkeys(followed.native_id for followed in jobs))
         before, asked_before = self._queue.observations, self._queue.asked_at
         try:
             self._queue = Answer(now, self._source.queue(ids), frozenset(ids))
@@ -189,7 +209,7 @@ class StatusMonitor:
         with self._lock:
             self._schedule.answered(now, open_questions=bool(self._cause_deadlines) or any(
                 followed.cancel_acknowledged for followed in jobs))
-        self._ask_accounting([followed for followed in jobs if self._is_unexplained(followed)], now)
+        self._ask_accounting([followed for followed in jobs if self._wants_accounting(followed)], now)
         # What the last answer said of a job whose folder told something new at the same time was put aside.
         return {followed.job.id for followed in jobs
                 if followed.job.id in self._cause_deadlines or followed.read_at >= asked_before
@@ -198,7 +218,7 @@ class StatusMonitor:
     def _ask_accounting(self, jobs: Sequence[Followed], now: float) -> None:
         if not jobs or not self._source.has_accounting:
             return
-        ids = [followed.native_id for followed in jobs]
+        ids = list(dict.fromkeys(followed.native_id for followed in jobs))
         since = min(followed.submitted for followed in jobs)
         try:
             self._accounting = Answer(now, self._source.accounting(ids, since), frozenset(ids))
@@ -207,9 +227,11 @@ class StatusMonitor:
             logger.log(level, '%s: accounting gave no answer: %s', self._name, error, exc_info=level > logging.DEBUG)
             self._accounting = Answer()
 
-    def _is_unexplained(self, followed: Followed) -> bool:
+    def _wants_accounting(self, followed: Followed) -> bool:
+        """Whether a job is not in the queue, or over there without all that accounting may know: why, and its usage."""
         observation = self._queue.observations.get(followed.native_id)
-        return observation is None or (observation.status.final and observation.reason is None)
+        return observation is None or (
+            observation.status.final and (observation.reason is None or observation.usage is None))
 
     def _has_news(self, before: Mapping[str, Observation], native_id: str) -> bool:
         """Whether a job must be looked at after a query; one that lives on as before need not be."""
@@ -247,13 +269,13 @@ class StatusMonitor:
         followed.read_folder(now)
         evidence = followed.evidence(
             self._queue, self._accounting, has_accounting=self._source.has_accounting, now=now)
-        judgement = judge(evidence, self._patience)
+        judgement = judge(evidence, followed.patience)
         job_id = followed.job.id
         with self._lock:
             if not judgement.wants_cause:
                 self._cause_deadlines.pop(job_id, None)
             elif job_id not in self._cause_deadlines:
-                self._cause_deadlines[job_id] = now + self._patience.for_cause
+                self._cause_deadlines[job_id] = now + followed.patience.for_cause
                 self._schedule.hasten(now)
         self._report(followed, judgement)
 
@@ -261,7 +283,9 @@ class StatusMonitor:
         """Hand a status on; before an end, the states that were missed."""
         if judgement.status is None:
             return
-        status = judgement.status
+        # A copy: what a source said may be said of many jobs at once, and is compared with what it says next.
+        status = copy.copy(judgement.status)
+        status.metadata = {**(status.metadata or {}), 'attempt': followed.attempt}
         if judgement.exit_info is None:
             if status.state is JobState.NEW:
                 status = JobStatus(

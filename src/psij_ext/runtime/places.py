@@ -12,7 +12,7 @@ def user_state_folder() -> Path:
     """Return where we keep what lasts and is not for people to read: in the state folder of the XDG specification."""
     state = Path(os.environ.get('XDG_STATE_HOME') or '')
     if not state.is_absolute():
-        state = Path.home() / '.local' / 'state'
+        state = Path.home().absolute() / '.local' / 'state'
     return state / 'psij-ext'
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Callable
 
 from psij_ext.core.exit_info import ExitReason
 from psij_ext.core.observation import Observation
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
-from psij_ext.runtime import processes
-from psij_ext.runtime.children import Reaper
+from psij_ext.runtime import children, processes
 from psij_ext.runtime.slots import Slots
 
 # Given to a script by its supervisor; the program that the script starts does not have it.
@@ -21,14 +21,14 @@ class ProcessTable:
     """A `StatusSource` for jobs whose native id is the pid and the start time of their supervisor.
 
     :param slots: where the jobs wait.
-    :param reaper: who knows how those supervisors ended that this program started.
+    :param exit_code: gives how a supervisor ended that this program started, as `children.exit_code` does.
     """
 
     has_accounting = False
 
-    def __init__(self, slots: Slots, reaper: Reaper) -> None:
+    def __init__(self, slots: Slots, exit_code: Callable[[int], int | None] = children.exit_code) -> None:
         self._slots = slots
-        self._reaper = reaper
+        self._exit_code_of = exit_code
 
     def queue(self, native_ids: Sequence[str]) -> Mapping[str, Observation]:
         # Before the processes are looked at: who is seen to wait here has not begun to run.
@@ -63,7 +63,7 @@ class ProcessTable:
 
     def _exit_code(self, native_id: str) -> int | None:
         parsed = parse_native_id(native_id)
-        return None if parsed is None else self._reaper.exit_code(parsed[0])
+        return None if parsed is None else self._exit_code_of(parsed[0])
 
 
 def parse_native_id(native_id: object) -> tuple[int, int] | None:

@@ -11,6 +11,8 @@ from psij_ext.core.state import JobState
 # The states that a job's script can tell of, and the last second that a date can hold.
 _STATES_OF_A_SCRIPT = (JobState.STAGE_IN, JobState.ACTIVE, JobState.STAGE_OUT, JobState.CLEANUP)
 _END_OF_TIME = 253402300799.0
+_NUMBER = re.compile(r'\d{1,18}', re.ASCII)
+_TIMES = re.compile(r'(\d{1,9})m(\d{1,2})[^\dm]+(\d{3})s', re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,13 @@ class ExitRecord:
         `pre_launch`, `launch`, `post_launch`, `stage_out`, `cleanup`).
     :param term_seen: whether the script was sent TERM.
     :param ended: seconds since the epoch.
-    :param user_time: CPU seconds of the script's children in user mode, or None where they cannot be read.
+    :param user_time: CPU seconds in user mode, of the script and of all descendants that were waited for; None where
+        they are unknown, as where the launcher starts processes elsewhere.
     :param system_time: the same in kernel mode.
     :param ended_by: why the script was sent TERM, where its sender says so: `cancel` or `limit`.
+    :param began: when this attempt of the script began, in seconds since the epoch; None where nothing was run.
+    :param max_rss: the most memory, in bytes, of the job's own cgroup or of the largest process of the launch command;
+        None where it is unknown.
     """
 
     attempt: int
@@ -47,6 +53,8 @@ class ExitRecord:
     user_time: float | None = None
     system_time: float | None = None
     ended_by: str | None = None
+    began: float | None = None
+    max_rss: int | None = None
 
     @property
     def launched(self) -> bool:
@@ -64,12 +72,13 @@ def parse_exit_record(text: str) -> ExitRecord | None:
             fields[name] = value
         else:
             times.append(line.split())
-    user_time, system_time = _times_of_children(times)
+    user_time, system_time = _times(times)
     try:
         return ExitRecord(
             attempt=int(fields['attempt']), native_id=fields['native_id'], exit_code=int(fields['exit_code']),
             phase=fields['phase'], term_seen=fields['term'] == '1', ended=_moment(fields['ended']),
-            user_time=user_time, system_time=system_time)
+            user_time=user_time, system_time=system_time,
+            began=_known_moment(fields.get('began', '')), max_rss=_positive(fields.get('max_rss', '')))
     except (KeyError, ValueError):
         return None
 
@@ -94,16 +103,30 @@ def _moment(text: str) -> float:
     return seconds
 
 
-def _times_of_children(lines: Sequence[Sequence[str]]) -> tuple[float | None, float | None]:
-    """Read what bash's `times` writes: of the shell on the first line, of its children on the second."""
+def _known_moment(text: str) -> float | None:
     try:
-        _, (user_time, system_time) = lines
-        return _seconds(user_time), _seconds(system_time)
+        return _moment(text)
+    except ValueError:
+        return None
+
+
+def _positive(text: str) -> int | None:
+    return int(text) or None if _NUMBER.fullmatch(text) else None
+
+
+def _times(lines: Sequence[Sequence[str]]) -> tuple[float | None, float | None]:
+    """Add up what bash's `times` writes: of the shell on the first line, of its children on the second."""
+    try:
+        shell, children = ([_seconds(word) for word in line] for line in lines)
+        (own_user, own_system), (user, system) = shell, children
     except ValueError:
         return None, None
+    return own_user + user, own_system + system
 
 
 def _seconds(word: str) -> float:
     """Read `1m2.345s`, with the decimal separator of the job's locale."""
-    minutes, seconds = re.sub('[^0-9m]', '.', word.rstrip('s')).split('m')
-    return int(minutes) * 60 + float(seconds)
+    found = _TIMES.fullmatch(word)
+    if found is None:
+        raise ValueError(f'{word!r} is no time')
+    return int(found[1]) * 60 + float(f'{found[2]}.{found[3]}')

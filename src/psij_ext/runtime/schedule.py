@@ -21,7 +21,7 @@ _FIRST_PAUSE = 0.125
 class Rhythm:
     """When the queue is asked; all times in seconds.
 
-    :param first: after the first submission. A question that cannot wait, about a cancel or about an end whose cause
+    :param first: after a submission. A question that cannot wait, about a cancel or about an end whose cause
         only the scheduler knows, is asked after an eighth of it, and a few times more after longer pauses.
     :param interval: what the time between two regular queries grows to.
     :param failed_rounds: how many failed rounds in a row are passed over before a warning is logged.
@@ -39,8 +39,7 @@ class QuerySchedule:
     """
 
     def __init__(self, rhythm: Rhythm) -> None:
-        self._first = max(min(rhythm.first, rhythm.interval), _SHORTEST_REST)
-        self._interval = max(rhythm.interval, _SHORTEST_REST)
+        self._first, self._interval = _bounded(rhythm)
         self._step = self._first
         self._asked_at = -NEVER
         self._regular = self._early = NEVER
@@ -53,21 +52,38 @@ class QuerySchedule:
         """When the next query is due."""
         return min(self._regular, self._early)
 
-    def start(self, now: float) -> None:
-        """There is a job to ask for, after there was none."""
+    def set_rhythm(self, rhythm: Rhythm, now: float) -> None:
+        """Ask in another rhythm from now on; a query that is due later than it allows comes sooner."""
+        self._first, self._interval = _bounded(rhythm)
+        self._step = min(self._step, self._interval)
+        if self._regular != NEVER and not self.failures:
+            self._regular = min(self._regular, max(now, self._asked_at) + self._interval)
+
+    def submitted(self, now: float) -> None:
+        """There is a new job to ask for."""
+        soon = max(now, self._asked_at) + self._first
         if self._regular == NEVER:
             self._step = self._first
-            self._regular = max(now, self._asked_at) + self._first
+            self._regular = soon
+        elif soon < self._regular:
+            self._bring_forward(soon)
 
     def stop(self) -> None:
         """There is nothing to ask for any more."""
         self._regular = self._early = NEVER
 
     def hasten(self, now: float) -> None:
-        """A question came up that cannot wait for its turn. While the scheduler does not answer, it has to."""
-        if self._early == NEVER and self._early_left and not self.failures:
-            self._pause = max(self._first * _FIRST_PAUSE, _SHORTEST_REST)
-            self._early = max(now, self._asked_at) + self._pause
+        """A question came up that cannot wait for its turn."""
+        pause = max(self._first * _FIRST_PAUSE, _SHORTEST_REST)
+        if self._bring_forward(max(now, self._asked_at) + pause):
+            self._pause = pause
+
+    def _bring_forward(self, moment: float) -> bool:
+        """Ask at a moment before the regular one, unless that was done too often, or the scheduler does not answer."""
+        if moment >= self._early or not self._early_left or self.failures:
+            return False
+        self._early = moment
+        return True
 
     def answered(self, now: float, *, open_questions: bool) -> None:
         """The scheduler answered a query that began at `now`; whether questions that cannot wait are still open."""
@@ -91,3 +107,7 @@ class QuerySchedule:
         delay = min(self._interval * 2.0 ** min(self.failures - 1, 10), max(self._interval, _LONGEST_BACKOFF))
         self._early = NEVER
         self._regular = now + delay * random.uniform(0.8, 1.2)
+
+
+def _bounded(rhythm: Rhythm) -> tuple[float, float]:
+    return max(min(rhythm.first, rhythm.interval), _SHORTEST_REST), max(rhythm.interval, _SHORTEST_REST)

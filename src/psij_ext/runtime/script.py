@@ -130,7 +130,7 @@ def _common_templates() -> tuple[Path, ...]:
 
 
 def script_context(
-    job: Job, launcher: Launcher, *, folder: Path, nonce: str, mailbox: Path | None = None
+    job: Job, launcher: Launcher, *, folder: Path, nonce: str, mailbox: Path | None = None, scheduled: bool = True
 ) -> dict[str, object]:
     """Give all that the templates may use of a job, its folder and its launcher.
 
@@ -139,6 +139,7 @@ def script_context(
     :param folder: where the script keeps its records.
     :param nonce: the name of this submission.
     :param mailbox: where the script leaves its hints; None for nowhere.
+    :param scheduled: whether a scheduler runs the script, which can start processes on the job's machines.
     :raises InvalidJobException: if the spec has no executable, or stages from or to another host.
     """
     spec = job.spec
@@ -152,13 +153,21 @@ def script_context(
         'stdin_path': str(spec.stdin_path or '/dev/null'),
         'stdout_path': str(spec.stdout_path or folder / 'stdout'),
         'stderr_path': str(spec.stderr_path or folder / 'stderr'),
-        'joined': spec.stdout_path is not None and spec.stdout_path == spec.stderr_path,
+        'joined': _is_one_file(spec.stdout_path, spec.stderr_path),
         'pre_launch': _optional_path(spec.pre_launch), 'post_launch': _optional_path(spec.post_launch),
         'launch_command': launch_command(job, launcher),
+        'measures': launcher.keeps_process_tree(job, scheduled=scheduled),
         **_staging_context(spec),
         **resource_context(spec),
         **attribute_context(spec),
     }
+
+
+def _is_one_file(stdout: Path | None, stderr: Path | None) -> bool:
+    """Two outputs to one file, under whatever names, must be opened once: each would overwrite the other."""
+    if stdout is None or stderr is None:
+        return False
+    return stdout == stderr or stdout.resolve() == stderr.resolve()
 
 
 def absolute_spec(spec: JobSpec, here: Path) -> JobSpec:

@@ -66,7 +66,12 @@ class Slots:
         try:
             descriptor = self._open_lock()
         except FileNotFoundError:
-            self._make()
+            try:
+                self._make()
+            except OSError as error:
+                raise OSError(
+                    error.errno, f'{error.strerror} (local jobs take their places there; XDG_STATE_HOME can name '
+                    'another folder)', error.filename) from error
             descriptor = self._open_lock()
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)

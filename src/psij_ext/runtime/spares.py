@@ -11,6 +11,7 @@ import shutil
 import threading
 from pathlib import Path
 
+from psij_ext.runtime.forking import renew_in_children
 from psij_ext.runtime.jobfolder import JobFolder
 
 logger = logging.getLogger(__name__)
@@ -20,6 +21,11 @@ class SpareFolders:
     """At most one spare folder at a time, in one work directory."""
 
     def __init__(self) -> None:
+        self.renew_after_fork()
+        renew_in_children(self)
+
+    def renew_after_fork(self) -> None:
+        """Begin with none; one that the parent has stays the parent's."""
         self._lock = threading.Lock()
         self._spare: Path | None = None
 

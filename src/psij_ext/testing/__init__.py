@@ -12,6 +12,7 @@ from psij_ext.testing.plugin import (
     pytest_addhooks,
     pytest_addoption,
     pytest_collection_finish,
+    pytest_collection_modifyitems,
     pytest_configure,
     pytest_generate_tests,
 )
@@ -24,6 +25,7 @@ __all__ = [
     'pytest_addhooks',
     'pytest_addoption',
     'pytest_collection_finish',
+    'pytest_collection_modifyitems',
     'pytest_configure',
     'pytest_generate_tests',
 ]

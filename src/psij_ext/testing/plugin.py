@@ -17,6 +17,9 @@ from psij_ext.testing.schedulers import Choice, Scheduler, read_choices, why_sil
 # Open MPI refuses to run as root, and more processes than cores, unless it is told; other MPIs pass them over.
 _MPIRUN_VARIABLES = ('OMPI_ALLOW_RUN_AS_ROOT', 'OMPI_ALLOW_RUN_AS_ROOT_CONFIRM', 'OMPI_MCA_rmaps_base_oversubscribe')
 
+# Where a test runs that is for none of the executors.
+_NOWHERE = 'nowhere'
+
 _choices = pytest.StashKey[list[Choice]]()
 _mistake = pytest.StashKey[pytest.UsageError]()
 _schedulers = pytest.StashKey[dict[str, Scheduler]]()
@@ -82,7 +85,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             config.stash[_mistake] = error
     mark = metafunc.definition.get_closest_marker('conformance')
     chosen = _select(config.stash[_choices], **(mark.kwargs if mark else {}))
-    metafunc.parametrize('execparams', chosen, ids=str, indirect=True)
+    metafunc.parametrize('execparams', chosen or [_NOWHERE], ids=str, indirect=True)
 
 
 def _select(choices: list[Choice], not_on: tuple[str, ...] = (), launchers: tuple[str, ...] = (),
@@ -92,6 +95,15 @@ def _select(choices: list[Choice], not_on: tuple[str, ...] = (), launchers: tupl
     if any_launcher:
         fitting = list({choice.executor: choice for choice in reversed(fitting)}.values())[::-1]
     return fitting
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that are not for any of the executors; to call them skipped would look like a gap."""
+    left_out = [item for item in items
+                if hasattr(item, 'callspec') and item.callspec.params.get('execparams') == _NOWHERE]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

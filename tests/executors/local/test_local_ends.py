@@ -14,6 +14,7 @@ from local_machine import (
     end,
     kill_session,
     leader,
+    program,
     runs,
     script_of,
     until,
@@ -86,12 +87,27 @@ def test_a_killed_session_is_known_to_its_submitter(machine: Machine) -> None:
     assert 'signal 9' in str(job.status.message)
 
 
-def test_a_killed_session_is_lost_to_others(machine: Machine) -> None:
+def test_a_killed_session_is_known_to_all_of_its_program(machine: Machine) -> None:
     job = machine.running(machine.executor(), 'touch ready; await never')
     attached = Job()
     machine.executor().attach(attached, str(job.native_id))
     kill_session(job)
-    assert end(attached) == (JobState.FAILED, None, ExitReason.LOST, None)
+    assert end(attached) == (JobState.FAILED, 137, ExitReason.SIGNALED, 9)
+
+
+def test_a_killed_session_is_lost_to_others(machine: Machine) -> None:
+    job = machine.running(machine.executor(), 'touch ready; await never')
+    other = program(machine, (
+        'attached = Job()\n'
+        'executor = make(work_directory=machine / "work")\n'
+        'executor.attach(attached, sys.argv[1])\n'
+        'attached.wait(target_states=JobState.ACTIVE)\n'
+        'print("attached", flush=True)\n'
+        'print(attached.wait().state, attached.exit_info.reason.name, attached.exit_info.exit_code)\n'), job.native_id)
+    assert other.stdout is not None
+    assert other.stdout.readline() == 'attached\n'
+    kill_session(job)
+    assert other.communicate(timeout=60)[0] == 'FAILED LOST None\n'
 
 
 def test_last_words_are_not_those_of_the_supervisor(machine: Machine) -> None:

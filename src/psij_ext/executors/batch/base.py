@@ -14,7 +14,7 @@ import shlex
 import weakref
 from io import StringIO
 from pathlib import Path
-from typing import Dict, List, Mapping, Sequence
+from typing import Dict, List, Mapping, Sequence, Tuple
 
 from psij_ext.core.control import FirstWarning
 from psij_ext.core.interfaces import JobExecutorConfig
@@ -31,6 +31,7 @@ from psij_ext.exceptions import (
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
 from psij_ext.executors.batch.control import SchedulerControl
 from psij_ext.executors.batch.dialect import SchedulerDialect
+from psij_ext.executors.batch.doubts import Doubts
 from psij_ext.executors.configuration import own_config
 from psij_ext.executors.custom_attributes import meant_for
 from psij_ext.executors.following import FollowingExecutor, submission_time
@@ -132,7 +133,7 @@ class BatchSchedulerExecutor(SchedulerDialect, FollowingExecutor):
         script = StringIO()
         self.generate_submit_script(job, context, script)
         command = self.get_submit_command(job, folder.script_path)
-        return script.getvalue(), [*command[:-1], *odd, command[-1]]
+        return script.getvalue(), [*command[:-1], *odd, *self._custom_options(job), command[-1]]
 
     def _start(self, job: Job, folder: JobFolder, nonce: str) -> str:
         script, command = self.render(job, folder, nonce, self._mailbox)
@@ -237,20 +238,52 @@ class BatchSchedulerExecutor(SchedulerDialect, FollowingExecutor):
         return self._control.record(native_id, 0.0 if folder is None else submission_time(folder))
 
     def custom_attributes(self, job: Job) -> List[Dict[str, object]]:
-        """Return the custom attributes that are meant for this scheduler, with `key`, `value` and `has_value`.
+        """Return the custom attributes that a directive can hold, with `key`, `value` and `has_value`.
 
-        :raises InvalidJobException: if one does not say for which scheduler it is, or no directive holds it.
+        :raises InvalidJobException: if one does not say for which scheduler it is, or is refused.
         """
-        picked: List[Dict[str, object]] = []
+        return [{'key': key, 'value': value, 'has_value': value != ''}
+                for key, value in self._own_attributes(job) if _is_plain(value)]
+
+    def _custom_options(self, job: Job) -> List[str]:
+        """Return the other ones as arguments of the submit command."""
+        options: List[str] = []
+        for key, value in self._own_attributes(job):
+            if not _is_plain(value):
+                arguments = self.custom_option(key, value)
+                if arguments is None:
+                    raise InvalidJobException(
+                        f'JobAttributes.custom_attributes: {key}={value!r} cannot be written into a directive: '
+                        'only letters, digits and _@%+=:,./- are safe there.')
+                options += arguments
+        return options
+
+    def _own_attributes(self, job: Job) -> List[Tuple[str, str]]:
         prefixes = self.custom_attribute_prefixes
+        own = []
         for name, key, value in meant_for(job, prefixes, '|'.join(prefixes) or self.name):
             shown = '' if value is None or value is True else str(value)
-            if not key or not _is_plain(key) or not _is_plain(shown):
+            if not key or not _is_plain(key):
                 raise InvalidJobException(
-                    f'JobAttributes.custom_attributes: {name}={value!r} cannot be written into a directive: '
-                    'only letters, digits and _@%+=:,./- are safe there.')
-            picked.append({'key': key, 'value': shown, 'has_value': shown != ''})
-        return picked
+                    f'JobAttributes.custom_attributes: {name} is no option: only letters, digits and _@%+=:,./- are '
+                    'in names.')
+            instead = self.refused_attributes.get(key, self.refused_attributes.get(f'{key}={shown}'))
+            if instead is not None:
+                raise InvalidJobException(
+                    f'JobAttributes.custom_attributes: {name} is not for a job to say: {instead}.')
+            own.append((key, shown))
+        return own
+
+    def attach(self, job: Job, native_id: str) -> None:
+        """Follow a job that was submitted earlier, perhaps by another program or by hand.
+
+        :param job: a new job.
+        :param native_id: the scheduler's name for it.
+        :raises InvalidJobException: if that can be no native id, or the job was submitted or attached before.
+        """
+        if isinstance(native_id, str) and self.native_id_pattern.fullmatch(native_id) is None:
+            raise InvalidJobException(f'{native_id!r} is no native id of a job of {self.name}.')
+        super().attach(job, native_id)
 
     def _environment(self) -> Mapping[str, str]:
         return scrubbed_environment(os.environ, self.native_variables, self.kept_variables)
@@ -261,6 +294,11 @@ class BatchSchedulerExecutor(SchedulerDialect, FollowingExecutor):
 
     def _make_source(self) -> StatusSource:
         return _SchedulerSource(self)
+
+    @property
+    def _scheduler_key(self) -> object:
+        # Somebody else's runner may lead its commands to another scheduler.
+        return None if type(self.runner) is SubprocessRunner else self.runner
 
     def _rhythm(self) -> Rhythm:
         config = self._batch_config
@@ -283,6 +321,7 @@ class _SchedulerSource:
         self._reference = weakref.ref(executor)
         # Until the site has been asked, an absent job may still be found in accounting.
         self.has_accounting = True
+        self._doubts = Doubts()
 
     @property
     def _executor(self) -> BatchSchedulerExecutor:
@@ -295,12 +334,20 @@ class _SchedulerSource:
         executor = self._executor
         answer = executor.parse_status(executor.run_query(executor.get_status_command(native_ids)))
         self.has_accounting = executor.get_accounting_command(native_ids, 0.0) is not None
-        return answer
+        return self._doubts.settle(answer, native_ids, executor.spellings, self._ask_alone)
 
     def accounting(self, native_ids: Sequence[str], since: float) -> Mapping[str, Observation]:
         executor = self._executor
         command = executor.get_accounting_command(native_ids, since)
-        return {} if command is None else executor.parse_accounting(executor.run_query(command))
+        if command is None:
+            return {}
+        answer = executor.parse_accounting(executor.run_query(command))
+        return self._doubts.settle(answer, native_ids, executor.spellings)
+
+    def _ask_alone(self, native_id: str) -> Mapping[str, Observation] | None:
+        executor = self._executor
+        command = executor.get_single_status_command(native_id)
+        return None if command is None else executor.parse_single_status(executor.run_query(command))
 
 
 def _unknown_outcome(error: CommandError, folder: JobFolder) -> SubmitException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal as signals
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,9 @@ class SchedulerDialect(ABC):
     * `label_options`: options for values that people choose, such as a job's name, by their key in the
       template; a value that no directive can hold for certain goes on the command line through them, and the
       template sees None;
+    * `refused_attributes`: custom attributes that would change what a submission is, each with what to use instead;
+    * `native_id_pattern`: a regular expression for what may be a native id; a scheduler may refuse a whole query
+      for one odd id in it;
     * `native_variables`, `kept_variables`: beginnings of the names of environment variables that change what
       the scheduler's commands do, and the names that are left all the same because they say where the
       scheduler is;
@@ -49,6 +53,8 @@ class SchedulerDialect(ABC):
     config_class: ClassVar[type[BatchSchedulerExecutorConfig]] = BatchSchedulerExecutorConfig
     custom_attribute_prefixes: ClassVar[tuple[str, ...]] = ()
     label_options: ClassVar[Mapping[str, str]] = {}
+    refused_attributes: ClassVar[Mapping[str, str]] = {}
+    native_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r'[^\s,-][^\s,]*')
     native_variables: ClassVar[tuple[str, ...]] = ()
     kept_variables: ClassVar[tuple[str, ...]] = ()
     command_variables: ClassVar[Mapping[str, str]] = {}
@@ -121,6 +127,24 @@ class SchedulerDialect(ABC):
         statuses = self.parse_status_output(result.exit_code, result.combined_text)
         return {native_id: Observation(status) for native_id, status in statuses.items()}
 
+    def spellings(self, native_id: str) -> Sequence[str]:
+        """Return other ways to write an id, under which an answer may tell of the job; by default none."""
+        return ()
+
+    def get_single_status_command(self, native_id: str) -> List[str] | None:
+        """Return the command that asks for one job whose record in the common answer could not be read.
+
+        It had better ask for another format. None where there is none: then the job is left as it was.
+        """
+        return None
+
+    def parse_single_status(self, result: CommandResult) -> Mapping[str, Observation]:
+        """Read what that command printed; by default like the common answer.
+
+        :raises ParseError: if it is no answer.
+        """
+        return self.parse_status(result)
+
     def get_accounting_command(self, native_ids: Sequence[str], since: float) -> List[str] | None:
         """Return the command that asks for jobs that left the queue; None where no records are kept.
 
@@ -142,6 +166,15 @@ class SchedulerDialect(ABC):
     def parse_site(self, result: CommandResult) -> Site:
         """Read what the site command printed; what it does not tell stays unknown."""
         return Site()
+
+    def custom_option(self, key: str, value: str) -> List[str] | None:
+        """Return a custom attribute as arguments of the submit command, where its value fits in no directive.
+
+        :param key: its name without the scheduler's prefix, which is plain.
+        :param value: any text.
+        :return: the arguments; None where the submit command has none for it, and such a value is refused.
+        """
+        return None
 
     def dialect_context(self, job: Job, context: Mapping[str, object]) -> dict[str, object]:
         """Return what the dialect's template uses beyond the common context, or in another form.

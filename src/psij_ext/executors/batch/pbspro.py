@@ -10,6 +10,7 @@ import signal as signals
 from pathlib import Path
 from typing import Dict, List, Mapping, Sequence
 
+from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation, Site
 from psij_ext.core.status import JobStatus
@@ -33,6 +34,7 @@ _WRONG_STATE = 168
 _USER_LIMIT, _NO_SERVER = 38, 162
 _CODES = {
     'Unknown Job Id': _JOB_UNKNOWN, 'Job has finished': _JOB_FINISHED, 'Request invalid for state of job': _WRONG_STATE}
+_NO_HISTORY = 'not configured to maintain job history'
 _DELIMITER = '\x1e'
 # signal(7): what passes over or stops a process that has made no arrangements.
 _HARMLESS_SIGNALS = (
@@ -59,6 +61,13 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
     config_class = PBSProExecutorConfig
     custom_attribute_prefixes = ('pbspro', 'pbs')
     label_options = {'queue_name': '-q', 'account': '-A'}
+    refused_attributes = {
+        'C': 'the directives are ours', 'I': 'nobody would be there to talk to the job', 'J': 'one job is one job here',
+        'N': 'use JobSpec.name', 'S': 'the script is ours', 'V': 'use JobSpec.inherit_environment',
+        'X': 'nobody would be there to talk to the job', 'e': 'use JobSpec.stderr_path', 'j': 'use JobSpec.stderr_path',
+        'o': 'use JobSpec.stdout_path', 'v': 'use JobSpec.environment', 'z': 'qsub must print the id of the job',
+        'W=block=true': 'use Job.wait'}
+    native_id_pattern = pbspro_records.NATIVE_ID
     native_variables = ('PBS_',)
     kept_variables = (
         'PBS_AUTH_METHOD', 'PBS_BATCH_SERVICE_PORT', 'PBS_CONF_FILE', 'PBS_DEFAULT', 'PBS_ENCRYPT_METHOD', 'PBS_EXEC',
@@ -66,6 +75,10 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         'PBS_SUPPORTED_AUTH_METHODS')
     # `qsub -V` passed nothing in OpenPBS 23.06, and where it works it shows every variable to every user of qstat.
     carries_environment = True
+
+    def __init__(self, url: str | None = None, config: JobExecutorConfig | None = None) -> None:
+        super().__init__(url=url, config=config)
+        self._records = pbspro_records.JobRecords(_DELIMITER)
 
     def dialect_context(self, job: Job, context: Mapping[str, object]) -> Dict[str, object]:
         """Return the values of the template that PBS wants in a form of its own.
@@ -90,6 +103,11 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
             'walltime': hours_minutes_seconds(duration) if isinstance(duration, int) else None,
             'custom_options': [_custom_option(attribute) for attribute in self.custom_attributes(job)],
         }
+
+    def custom_option(self, key: str, value: str) -> List[str]:
+        """Return an option of qsub, whose value may be any text."""
+        option = _custom_option({'key': key, 'value': value})
+        return [str(option['option']), str(option['value'])]
 
     def get_submit_command(self, job: Job, submit_file_path: Path) -> List[str]:
         """Return the qsub command."""
@@ -116,9 +134,9 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         gone for a minute. The format with delimiters was seen to stay readable whatever is in names and variables:
         delimiters in a value are escaped, and a job is one line. JSON of OpenPBS 23.06 does not.
         """
-        history = ['-x'] if self.site.history else []
-        chosen = native_ids if len(native_ids) <= _MOST_IDS else []
-        return ['qstat', '-E', '-f', *history, '-F', 'dsv', '-D', _DELIMITER, *chosen]
+        # One id that is none makes qstat fail.
+        chosen = [each for each in native_ids if pbspro_records.is_id(each)] if len(native_ids) <= _MOST_IDS else []
+        return ['qstat', '-E', '-f', *self._history, '-F', 'dsv', '-D', _DELIMITER, *chosen]
 
     def parse_status_output(self, exit_code: int, out: str) -> Dict[str, JobStatus]:
         """Read the states that qstat printed.
@@ -127,16 +145,37 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         """
         if not _is_answer(exit_code):
             raise ParseError(f'qstat failed with exit code {exit_code}: {out.strip()}')
-        return {native_id: seen.status for native_id, seen in pbspro_records.parse_jobs(out, _DELIMITER).items()}
+        # Whoever calls this may have stripped the end of the last line.
+        seen = pbspro_records.parse_jobs(f'{out}\n', _DELIMITER)
+        return {native_id: each.status for native_id, each in seen.items()}
 
     def parse_status(self, result: CommandResult) -> Mapping[str, Observation]:
         """Read all that qstat tells of the jobs; its exit code is that of one of the ids that it does not know.
 
         :raises CommandError: if qstat failed; then it says nothing about any job.
         """
-        if not _is_answer(result.exit_code):
-            raise command_error('qstat gave no answer', result)
-        return pbspro_records.parse_jobs(result.text, _DELIMITER)
+        self._check_answer(result)
+        seen = self._records.read(result.text)
+        if seen and result.exit_code != 0:
+            # A newer client of OpenPBS was seen to leave out the jobs that are named after one that it does not know.
+            seen.complete = False
+        return seen
+
+    def spellings(self, native_id: str) -> Sequence[str]:
+        """Return the id with no more of its server's name than the host, which is how answers are kept, too."""
+        return (pbspro_records.short_id(native_id),)
+
+    def get_single_status_command(self, native_id: str) -> List[str] | None:
+        """Return the qstat command for this job alone, in the format for people; None where it is no id."""
+        return ['qstat', '-f', *self._history, native_id] if pbspro_records.is_id(native_id) else None
+
+    def parse_single_status(self, result: CommandResult) -> Mapping[str, Observation]:
+        """Read what qstat tells people of a job.
+
+        :raises CommandError: if qstat failed; then it says nothing about the job.
+        """
+        self._check_answer(result)
+        return pbspro_records.parse_texts(result.text)
 
     def get_cancel_command(self, native_id: str) -> List[str]:
         """Return the qdel command."""
@@ -234,6 +273,17 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         if result.exit_code != 0:
             raise command_error('qstat gave no answer', result)
         return pbspro_records.parse_server(result.text)
+
+    @property
+    def _history(self) -> List[str]:
+        return ['-x'] if self.site.history else []
+
+    def _check_answer(self, result: CommandResult) -> None:
+        if _NO_HISTORY in result.error_text:
+            # It was switched off since we asked; with -x, qstat then knows no job at all, and says so with exit code 0.
+            self._site = None
+        if _NO_HISTORY in result.error_text or not _is_answer(result.exit_code):
+            raise command_error('qstat gave no answer', result)
 
 
 def _is_answer(exit_code: int) -> bool:

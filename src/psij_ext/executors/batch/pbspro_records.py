@@ -1,71 +1,140 @@
-"""What the commands of PBS Pro print, and what it means: states, exit statuses, and the records of qstat.
-
-States, substates and exit statuses: PBS Reference Guide, "States" and "Job Exit Status Codes"; the rest was seen on
-OpenPBS 23.06.
-"""
+"""What the commands of PBS Pro print: the records of qstat in two formats, and the attributes of the server."""
 
 from __future__ import annotations
 
-import logging
 import re
-from typing import Dict, Mapping, Tuple
+from typing import Dict, Iterator, List, Mapping, Tuple
 
-from psij_ext.core.exit_info import ExitReason
-from psij_ext.core.observation import Observation, Site
-from psij_ext.core.state import JobState
-from psij_ext.core.status import JobStatus
+from psij_ext.core.observation import Observation, Observations, Site
+from psij_ext.exceptions import ParseError
+from psij_ext.executors.batch.pbspro_states import LIVING, is_end, number, observe_end, observe_living, waits
 
-logger = logging.getLogger(__name__)
+# The values of the fields `LIVING`.
+Told = Tuple[str, str, str, str, str]
 
-# NEW stands for "known to the server; what it does is not": a job that was moved is at another server.
-_STATES = {
-    'B': JobState.ACTIVE,   # array with elements that began
-    'E': JobState.ACTIVE,   # exiting
-    'F': JobState.FAILED,   # finished; the exit status says how
-    'H': JobState.QUEUED,   # held
-    'M': JobState.NEW,      # moved to another server
-    'Q': JobState.QUEUED,
-    'R': JobState.ACTIVE,
-    'S': JobState.ACTIVE,   # suspended by the server
-    'T': JobState.QUEUED,   # in transit
-    'U': JobState.ACTIVE,   # suspended because the workstation is in use
-    'W': JobState.QUEUED,   # waiting for its time, or for files
-    'X': JobState.FAILED,   # finished element of an array; the exit status says how
-}
-_SUBSTATE_TERMINATED = '91'
-_SUBSTATE_FINISHED = '92'
-_TIMEOUTS = (-29, -28)             # wall time, CPU time
-_MEMORY_EXCEEDED = (-27, -26)      # memory, virtual memory
-_SIGNAL_FROM_OUTSIDE = 256
-_SIGNALS = range(1, 65)
-_unknown_states: set[str] = set()
-
-_FIELD = re.compile(r'([\w.]+)=(.*)', re.DOTALL)
+_HEAD = 'Job Id: '
+NATIVE_ID = re.compile(r'\d{1,18}(?:\[\d{0,18}\])?(?:\.[\w.-]+)?', re.ASCII)
 _SERVER_ATTRIBUTE = re.compile(r'^\s+(\w+) = (.*)$', re.MULTILINE)
 
 
-def parse_jobs(text: str, delimiter: str) -> Dict[str, Observation]:
-    """Read the records of `qstat -f -F dsv`; one that cannot be read is passed over.
+class JobRecords:
+    r"""Reads the answers of `qstat -f -F dsv`, one after the other.
 
-    Jobs are found under the id that PBS gives and under its number alone, since users write either.
+    Of a job whose record cannot be read no more is known than that the server knows it; a record whose very id cannot
+    be read may be about any job. Lines without a delimiter are a site's own words. What an answer says of a job just as
+    the one before it did is not made anew.
+
+    :param delimiter: what stands between two fields of a record, which is a line. Inside a value, a delimiter has a
+        backslash before it, and so has a backslash; a newline is written as `\n`.
     """
-    observations: Dict[str, Observation] = {}
-    # A delimiter inside a value is escaped by a backslash, a newline is written as `\n`.
-    split = re.compile(r'(?<!\\)' + re.escape(delimiter))
-    for line in text.split('\n'):
-        head, _, rest = line.partition(delimiter)
-        if not head.startswith('Job Id: ') or not rest:
-            continue
-        native_id = head[len('Job Id: '):].strip()
-        fields = {match[1]: match[2] for match in map(_FIELD.match, split.split(rest)) if match is not None}
-        state = fields.get('job_state', '')
-        if not state:
-            logger.warning('The record of PBS job %s cannot be read and is passed over.', native_id)
-            continue
-        observation = _observe(native_id, state, fields)
-        observations[native_id] = observation
-        observations.setdefault(native_id.partition('.')[0], observation)
-    return observations
+
+    def __init__(self, delimiter: str) -> None:
+        self._delimiter = delimiter
+        self._markers = [f'{delimiter}{name}=' for name in LIVING]
+        self._before: Dict[str, Tuple[Told, Observation]] = {}
+
+    def read(self, text: str) -> Observations:
+        """Read what qstat printed.
+
+        :raises ParseError: if it ends in the middle of a line.
+        """
+        _check_whole(text, '\n')
+        seen = Observations()
+        shared: Dict[Told, Observation] = {}
+        living: Dict[str, Tuple[Told, Observation]] = {}
+        start, end = 0, text.find('\n')
+        while end >= 0:
+            # The text is looked at where it stands: to cut 20 MB into lines costs as much as to read them.
+            head = text.find(self._delimiter, start, end)
+            if text.startswith(_HEAD, start):
+                native_id = text[start + len(_HEAD):end if head < 0 else head].strip()
+                if NATIVE_ID.fullmatch(native_id) is None:
+                    seen.complete = False
+                else:
+                    self._read_record(native_id, text, head, end, seen, shared, living)
+            elif head >= 0:
+                seen.complete = False
+            start = end + 1
+            end = text.find('\n', start)
+        self._before = living
+        return seen
+
+    def _read_record(
+        self, native_id: str, text: str, head: int, end: int, seen: Observations, shared: Dict[Told, Observation],
+        living: Dict[str, Tuple[Told, Observation]],
+    ) -> None:
+        told = ('', '', '', '', '') if head < 0 else self._told(text, head, end)
+        if not told[0]:
+            _add_unread(seen, native_id)
+            return
+        if is_end(told[0]):
+            fields = _fields(text[head + len(self._delimiter):end], self._delimiter)
+            _add(seen, native_id, observe_end(native_id, fields))
+            return
+        known = self._before.get(native_id)
+        if known is None or known[0] != told:
+            if told not in shared:
+                shared[told] = observe_living(*told)
+            known = told, shared[told]
+        living[native_id] = known
+        _add(seen, native_id, known[1])
+
+    def _told(self, text: str, head: int, end: int) -> Told:
+        """Find the values of the fields `LIVING`; empty for those that are not there."""
+        delimiter = self._delimiter
+        state, comment, run_count, walltime, expected_start = self._markers
+        native_state = _value(text, state, text.find(state, head, end), head, end, delimiter)
+        return (
+            native_state,
+            # These two stand near the end, the others near the beginning.
+            _value(text, comment, text.rfind(comment, head, end), head, end, delimiter),
+            _value(text, run_count, text.rfind(run_count, head, end), head, end, delimiter),
+            _value(text, walltime, text.find(walltime, head, end), head, end, delimiter),
+            _value(text, expected_start, text.find(expected_start, head, end), head, end, delimiter)
+            if waits(native_state) else '')
+
+
+def parse_jobs(text: str, delimiter: str) -> Observations:
+    """Read one answer of `qstat -f -F dsv`; see `JobRecords`."""
+    return JobRecords(delimiter).read(text)
+
+
+def parse_texts(text: str) -> Observations:
+    """Read the records of `qstat -f`, which names its fields at the beginnings of lines.
+
+    :raises ParseError: if it ends in the middle of a record.
+    """
+    _check_whole(text, '\n\n')
+    seen = Observations()
+    for record in re.split(r'(?:^|\n\n)Job Id: ', text)[1:]:
+        head, _, rest = record.partition('\n')
+        native_id = head.strip()
+        fields: Dict[str, str] = {}
+        # A value that is too long goes on in the next line, behind a tab.
+        for line in rest.replace('\n\t', '').split('\n'):
+            name, equals, value = line.strip().partition(' = ')
+            if equals:
+                fields.setdefault(name, value)
+        if NATIVE_ID.fullmatch(native_id) is None:
+            seen.complete = False
+        elif not fields.get('job_state'):
+            _add_unread(seen, native_id)
+        elif is_end(fields['job_state']):
+            _add(seen, native_id, observe_end(native_id, fields))
+        else:
+            _add(seen, native_id, observe_living(*[fields.get(name, '') for name in LIVING]))
+    return seen
+
+
+def short_id(native_id: str) -> str:
+    """Return an id with no more of its server's name than the host: `77.a` for `77.a.site.org`; an id may say more."""
+    number, dot, server = native_id.partition('.')
+    return f'{number}{dot}{server.partition(".")[0].partition("@")[0]}'
+
+
+def is_id(text: str) -> bool:
+    """Whether PBS could take a text for the id of a job."""
+    return NATIVE_ID.fullmatch(text) is not None
 
 
 def parse_server(text: str) -> Site:
@@ -77,63 +146,78 @@ def parse_server(text: str) -> Site:
         version=tuple(int(part) for part in re.findall(r'\d+', version)[:3]),
         # An attribute that was never set is not printed, and history is off unless it was switched on.
         history=attributes.get('job_history_enable') == 'True' if version else None,
-        max_array_size=_number(attributes.get('max_array_size')))
+        max_array_size=number(attributes.get('max_array_size')))
 
 
-def _observe(native_id: str, state: str, fields: Mapping[str, str]) -> Observation:
-    if state not in _STATES and state not in _unknown_states:
-        _unknown_states.add(state)
-        logger.warning('The state %r of PBS job %s is not known here; jobs in it stay as they were.', state, native_id)
-    ours = _STATES.get(state, JobState.NEW)
-    comment = fields.get('comment')
-    metadata: Dict[str, object] = {'native_state': state}
-    if comment:
-        metadata['native_reason'] = comment
-    attempt = _number(fields.get('run_count'))
-    if not ours.final:
-        return Observation(JobStatus(ours, message=comment, metadata=metadata), attempt=attempt or None)
-    ours, reason, exit_code, signal = _end(fields)
-    message = None if ours is JobState.COMPLETED else comment
-    return Observation(JobStatus(ours, message=message, exit_code=exit_code, metadata=metadata), reason, signal,
-                       attempt=attempt or None)
+def _check_whole(text: str, ending: str) -> None:
+    if text and not text.endswith(ending):
+        raise ParseError(f'The answer of qstat ends in the middle of a record: {text[-80:]!r}')
 
 
-def _end(fields: Mapping[str, str]) -> Tuple[JobState, ExitReason, int | None, int | None]:
-    """Read how a finished job ended: state, reason, exit code and signal.
+def _value(text: str, marker: str, place: int, start: int, end: int, delimiter: str) -> str:
+    """Cut out the value of a field of the record between two places; empty if it is not there.
 
-    `Exit_status` is read here only: it also stands, from an earlier run, in jobs that are not over.
+    :param marker: the field's name between a delimiter and `=`.
+    :param place: where it was found; -1 if it was not.
     """
-    status = _number(fields.get('Exit_status'))
-    exit_code, signal = _exit_code(status)
-    if fields.get('substate') == _SUBSTATE_TERMINATED:
-        return JobState.CANCELED, ExitReason.CANCELED, exit_code, signal
-    if status is None:
-        if 'stime' in fields:
-            return JobState.FAILED, ExitReason.LOST, None, None
-        # Seen on jobs whose dependency failed, and on no others.
-        waited_in_vain = fields.get('substate') == _SUBSTATE_FINISHED
-        return JobState.FAILED, (
-            ExitReason.DEPENDENCY_FAILED if waited_in_vain else ExitReason.NEVER_STARTED), None, None
-    if status == 0:
-        return JobState.COMPLETED, ExitReason.EXITED, 0, None
-    if status in _TIMEOUTS:
-        return JobState.FAILED, ExitReason.TIMEOUT, None, None
-    if status in _MEMORY_EXCEEDED:
-        return JobState.FAILED, ExitReason.OUT_OF_MEMORY, None, None
-    if status < 0:
-        return JobState.FAILED, ExitReason.LAUNCH_FAILED, None, None
-    return JobState.FAILED, ExitReason.EXITED if signal is None else ExitReason.SIGNALED, exit_code, signal
+    if place > 0 and text[place - 1] == '\\':
+        place = _unescaped(text, marker, start, end)
+    if place < 0:
+        return ''
+    first = place + len(marker)
+    last = text.find(delimiter, first, end)
+    if last > 0 and text[last - 1] == '\\':
+        last = _unescaped(text, delimiter, last, end)
+    return text[first:end if last < 0 else last]
 
 
-def _exit_code(status: int | None) -> Tuple[int | None, int | None]:
-    """Turn an `Exit_status` into 128 + n for signal n, which came from outside (256 + n) or from the job (128 + n)."""
-    if status is None or status < 0:
-        return None, None
-    for base in (_SIGNAL_FROM_OUTSIDE, 128):
-        if status - base in _SIGNALS:
-            return 128 + status - base, status - base
-    return status, None
+def _unescaped(text: str, wanted: str, start: int, end: int) -> int:
+    """Find a text that begins with a delimiter which belongs to no value; -1 if there is none."""
+    place = text.find(wanted, start, end)
+    while place >= 0 and _is_escaped(text, place):
+        place = text.find(wanted, place + 1, end)
+    return place
 
 
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and re.fullmatch(r'-?\d{1,18}', text, re.ASCII) else None
+def _is_escaped(text: str, place: int) -> bool:
+    backslashes = 0
+    while place - backslashes > 0 and text[place - backslashes - 1] == '\\':
+        backslashes += 1
+    return backslashes % 2 == 1
+
+
+def _fields(record: str, delimiter: str) -> Mapping[str, str]:
+    """Split a record, from its first field on, into all its fields."""
+    fields: Dict[str, str] = {}
+    for part in _parts(record, delimiter):
+        name, equals, value = part.partition('=')
+        if equals:
+            fields.setdefault(name, value)
+    return fields
+
+
+def _parts(record: str, delimiter: str) -> Iterator[str]:
+    pieces: List[str] = []
+    for piece in record.split(delimiter):
+        pieces.append(piece)
+        if not _is_escaped(piece, len(piece)):
+            yield delimiter.join(pieces)
+            pieces = []
+    if pieces:
+        yield delimiter.join(pieces)
+
+
+def _add(seen: Observations, native_id: str, observation: Observation) -> None:
+    """Jobs are found under the id that PBS gives, with the host alone for the server, and under the number alone."""
+    seen[native_id] = observation
+    seen.unread.discard(native_id)
+    number, _, server = native_id.partition('.')
+    seen.setdefault(number, observation)
+    if '.' in server:
+        seen.setdefault(short_id(native_id), observation)
+
+
+def _add_unread(seen: Observations, native_id: str) -> None:
+    for each in (native_id, short_id(native_id), native_id.partition('.')[0]):
+        if each not in seen:
+            seen.add_unread(each)

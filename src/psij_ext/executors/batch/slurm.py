@@ -12,7 +12,7 @@ from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation, Site
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import ParseError, SubmitException
-from psij_ext.executors.batch import slurm_job_record, slurm_records
+from psij_ext.executors.batch import slurm_accounting, slurm_job_record, slurm_records
 from psij_ext.executors.batch.base import BatchSchedulerExecutor
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
 from psij_ext.executors.batch.dialect import Refusal
@@ -21,6 +21,7 @@ from psij_ext.runtime.command import CommandResult, command_error
 from psij_ext.runtime.script import hours_minutes_seconds
 
 _SUBMITTED = re.compile(r'^(?:Submitted batch job )?(\d+)(?:(?:;| on cluster )([\w.-]+))?\s*$', re.ASCII | re.MULTILINE)
+_NATIVE_ID = re.compile(r'\d{1,18}(?:_\d{1,18}|\+\d{1,9})?(?:;[\w.-]+)?', re.ASCII)
 _NO_ANSWER = (
     'Socket timed out', 'Unable to contact slurm controller', 'Connection refused', 'Zero Bytes were transmitted')
 _TRANSIENT = (
@@ -40,7 +41,8 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
     """Runs jobs on Slurm.
 
     Custom attributes that begin with `slurm.` become options of sbatch: `slurm.constraint` with the value
-    `gpu` is `--constraint=gpu`, one without a value is an option without a value.
+    `gpu` is `--constraint=gpu`, one without a value is an option without a value. Those that would change what is
+    submitted, or whom sbatch tells, are refused.
     """
 
     template = data_folder('templates') / 'batch' / 'slurm.mustache'
@@ -49,6 +51,17 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
     label_options = {
         'name': '--job-name', 'scheduler_output': '--output', 'queue_name': '--partition', 'account': '--account',
         'reservation_id': '--reservation', 'qos': '--qos'}
+    refused_attributes = {
+        'array': 'one job is one job here', 'a': 'one job is one job here',
+        'chdir': 'use JobSpec.directory', 'D': 'use JobSpec.directory',
+        'error': 'use JobSpec.stderr_path', 'e': 'use JobSpec.stderr_path',
+        'export': 'use JobSpec.inherit_environment', 'export-file': 'use JobSpec.environment',
+        'help': 'nothing would be submitted', 'usage': 'nothing would be submitted',
+        'version': 'nothing would be submitted', 'test-only': 'nothing would be submitted',
+        'input': 'use JobSpec.stdin_path', 'i': 'use JobSpec.stdin_path',
+        'output': 'use JobSpec.stdout_path', 'o': 'use JobSpec.stdout_path',
+        'wait': 'use Job.wait', 'W': 'use Job.wait', 'wrap': 'use JobSpec.executable'}
+    native_id_pattern = _NATIVE_ID
     # sbatch(1), "INPUT ENVIRONMENT VARIABLES": options in the environment beat the directives in a script.
     native_variables = ('SBATCH_', 'SLURM_', 'SQUEUE_', 'SCANCEL_', 'SACCT_', 'SALLOC_', 'SRUN_')
     kept_variables = ('SLURM_CONF', 'SLURM_CONF_SERVER', 'SLURM_JWT', 'SLURM_CLUSTERS')
@@ -67,6 +80,10 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
             'memory_mebibytes_per_node': -(-memory // _MEBIBYTE) if isinstance(memory, int) else None,
             'walltime': hours_minutes_seconds(duration) if isinstance(duration, int) else None,
         }
+
+    def custom_option(self, key: str, value: str) -> list[str]:
+        """Return an option of sbatch, whose value may be any text."""
+        return [f'--{key}={value}']
 
     def get_submit_command(self, job: Job, submit_file_path: Path) -> list[str]:
         """Return the sbatch command; `--parsable` makes it print the id alone."""
@@ -103,7 +120,13 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         """
         if exit_code != 0:
             raise ParseError(f'squeue failed with exit code {exit_code}: {out.strip()}')
-        return {native_id: seen.status for native_id, seen in slurm_records.parse_queue(out, self._own_cluster).items()}
+        # Whoever calls this may have stripped the end of the last line.
+        seen = slurm_records.parse_queue(f'{out}\n', self._own_cluster)
+        return {native_id: each.status for native_id, each in seen.items()}
+
+    def get_single_status_command(self, native_id: str) -> list[str]:
+        """Return the squeue command for this job alone."""
+        return self.get_status_command([native_id])
 
     def parse_status(self, result: CommandResult) -> Mapping[str, Observation]:
         """Read all that squeue tells of the jobs.
@@ -122,8 +145,8 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         """
         if self.site.accounting is False:
             return None
-        return ['sacct', '--noheader', '--parsable2', '--allocations', f'--starttime={_start_time(since)}',
-                f'--format={slurm_records.ACCOUNTING_FORMAT}',
+        return ['sacct', '--noheader', '--parsable2', f'--starttime={_start_time(since)}',
+                f'--format={slurm_accounting.ACCOUNTING_FORMAT}',
                 *self._selection(native_ids, '--jobs', '--user')]
 
     def parse_accounting(self, result: CommandResult) -> Mapping[str, Observation]:
@@ -133,7 +156,7 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         """
         if result.exit_code != 0:
             raise command_error('sacct gave no answer', result)
-        return slurm_records.parse_accounting(result.text, self._own_cluster)
+        return slurm_accounting.parse_accounting(result.text, self._own_cluster)
 
     def get_cancel_command(self, native_id: str) -> list[str]:
         """Return the scancel command."""
@@ -244,7 +267,8 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         return [*self._cluster_option(native_ids[0]), *(native_id.partition(';')[0] for native_id in native_ids)]
 
     def _selection(self, native_ids: Sequence[str], by_id: str, by_user: str) -> list[str]:
-        parts = [native_id.partition(';') for native_id in native_ids]
+        # One id that is none makes the command fail for all.
+        parts = [native_id.partition(';') for native_id in native_ids if _NATIVE_ID.fullmatch(native_id)]
         clusters = {cluster for _, _, cluster in parts if cluster}
         if clusters and not all(cluster for _, _, cluster in parts):
             # A list of clusters leaves out the one that is asked without a list, unless it is named.

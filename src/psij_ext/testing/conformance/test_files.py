@@ -45,11 +45,15 @@ def test_relative_output_paths(execparams: ExecParams) -> None:
     assert (execparams.folder / 'error').read_text() == 'error\n'
 
 
-def test_one_file_for_both(execparams: ExecParams) -> None:
-    """Both streams may go to the same file; neither overwrites the other."""
+@pytest.mark.parametrize('other_name', ['both', 'sub/../both', 'link'])
+def test_one_file_for_both(execparams: ExecParams, other_name: str) -> None:
+    """Both streams may go to the same file, under whatever names; neither overwrites the other."""
     both = execparams.folder / 'both'
     both.write_text('old and longer than what comes now')
-    job = execparams.shell('echo 1; echo 2 >&2; echo 3; echo 4 >&2', stdout_path=both, stderr_path=both)
+    (execparams.folder / 'sub').mkdir()
+    (execparams.folder / 'link').symlink_to('both')
+    job = execparams.shell(
+        'echo 1; echo 2 >&2; echo 3; echo 4 >&2', stdout_path=both, stderr_path=execparams.folder / other_name)
     execparams.succeed(job)
     # A launcher may carry the streams apart, so that only their own order is certain.
     lines = both.read_text().split()
