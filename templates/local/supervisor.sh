@@ -118,9 +118,9 @@ psij_run_script() {
     psij_timers=() psij_lines_read=0
     trap 'psij_asked=${psij_asked:-cancel}' TERM
     trap 'psij_asked=${psij_asked:-limit}' USR1
+    trap psij_end_later USR2
     psij_now
     psij_began=$psij_time
-    trap psij_end_later USR2
     set -m # gives each command in the background a process group
     {
         [ -z "$psij_posix" ] || export POSIXLY_CORRECT=$psij_posix

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from psij_ext.exceptions import ParseError
 from psij_ext.executors.batch import pbspro_job_record, slurm_job_record
 
-SLURM = Path(__file__).parent.parent / 'data' / 'slurm'
+RECORDS = Path(__file__).parent.parent / 'data' / 'records'
 PBS = Path(__file__).parent.parent / 'data' / 'pbspro'
 HOSTILE_NAME = '''a b=c
 State=x
@@ -25,7 +25,7 @@ State=x
 
 def test_a_name_that_looks_like_a_record() -> None:
     """sbatch --hold -J '<such a name>' --comment='<and such a comment>' -o '/tmp/a b=c.out'"""
-    record = slurm_job_record.parse_show_job((SLURM / 'scontrol-show-job-hostile.stdout').read_text())
+    record = slurm_job_record.parse_show_job((RECORDS / 'scontrol-show-job-hostile.stdout').read_text())
     assert record['JobName'] == HOSTILE_NAME
     expected = {'JobState': 'PENDING', 'Reason': 'JobHeldUser', 'ExitCode': '0:0', 'UserId': 'root(0)', 'Requeue': '1',
                 'StdOut': '/tmp/a b=c.out', 'CPUs/Task': '1', 'TimeLimit': 'UNLIMITED', 'QOS': 'normal'}
@@ -35,7 +35,7 @@ def test_a_name_that_looks_like_a_record() -> None:
 
 @pytest.mark.parametrize('name', ['array', 'element'])
 def test_a_record_of_an_array(name: str) -> None:
-    text = (SLURM / f'scontrol-show-job-{name}.stdout').read_text()
+    text = (RECORDS / f'scontrol-show-job-{name}.stdout').read_text()
     record = slurm_job_record.parse_show_job(text)
     assert text.startswith(f'JobId={record["JobId"]} ArrayJobId={record["ArrayJobId"]} ArrayTaskId={record["ArrayTaskId"]} ')
     assert (record['JobName'], record['JobState'], record['ArrayTaskId']) == ('wrap', 'RUNNING', '7')
@@ -50,7 +50,7 @@ def test_what_is_no_record_of_slurm() -> None:
 
 def test_accounting() -> None:
     """sbatch -J '<two lines>' --wrap 'exit 3'; sacct --parsable2 --delimiter=<RS> --allocations --format=ALL --jobs=2"""
-    text = (SLURM / 'sacct-all-hostile.stdout').read_text()
+    text = (RECORDS / 'sacct-all-hostile.stdout').read_text()
     record = slurm_job_record.parse_accounting_record(text)
     assert record['JobName'] == 'two\nlines a=b `q` |'  # sacct writes no quotes
     assert (record['JobID'], record['State'], record['ExitCode'], record['Cluster'], record['WorkDir']) == (
@@ -91,7 +91,7 @@ def test_what_is_no_record_of_pbs() -> None:
     ('pbs_version = 23.06.06\n', 'OpenPBS 23.06.06'), ('pbs_version = 20.0.1\n', 'OpenPBS 20.0.1'),
     ('pbs_version = 19.1.3\n', 'PBS Pro 19.1.3'), ('pbs_version = 2022.1.1.20220926110806\n', 'PBS Pro 2022.1.1'),
     ('pbs_version = PBSPro_12.2.1.140292\n', 'PBS Pro 12.2.1'), ('Version: 6.1.2\nCommit: 661e092552de\n', 'Torque 6.1.2'),
-    ((PBS.parent / 'torque' / 'version.stderr').read_text(), 'Torque master')])
+    ((RECORDS / 'torque-version.stderr').read_text(), 'Torque master')])
 def test_products(printed: str, version: str) -> None:
     assert pbspro_job_record.parse_version(printed) == version
 
@@ -103,7 +103,7 @@ def test_no_product() -> None:
 
 # -- whatever is printed
 
-CAPTURES = [(SLURM / f'{name}.stdout').read_text() for name in (
+CAPTURES = [(RECORDS / f'{name}.stdout').read_text() for name in (
     'scontrol-show-job-hostile', 'scontrol-show-job-array', 'sacct-all-hostile')] + [(PBS / 'dsv-hostile.stdout').read_text()]
 
 

@@ -32,9 +32,9 @@ _NO_ANSWER = 255
 # What qdel says of a job that is ending already.
 _WRONG_STATE = 168
 _USER_LIMIT, _NO_SERVER = 38, 162
-_NO_HISTORY = 'not configured to maintain job history'
 _CODES = {
     'Unknown Job Id': _JOB_UNKNOWN, 'Job has finished': _JOB_FINISHED, 'Request invalid for state of job': _WRONG_STATE}
+_NO_HISTORY = 'not configured to maintain job history'
 _DELIMITER = '\x1e'
 # signal(7): what passes over or stops a process that has made no arrangements.
 _HARMLESS_SIGNALS = (
