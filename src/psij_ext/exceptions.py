@@ -40,12 +40,8 @@ class PsijExtError(Exception):
 class InvalidJobException(PsijExtError):
     """The job cannot be run as it is written.
 
-    Parameters
-    ----------
-    message
-        What is wrong, for a person to read.
-    exception
-        The error that led to this one, if there was one.
+    :param message: what is wrong, for a person to read.
+    :param exception: the error that led to this one, if there was one.
     """
 
     def __init__(self, message: str, exception: Exception | None = None) -> None:
@@ -57,22 +53,13 @@ class InvalidJobException(PsijExtError):
 class SubmitException(PsijExtError):
     """The scheduler refused the job; it was not submitted.
 
-    Parameters
-    ----------
-    message
-        What happened, for a person to read.
-    exception
-        The error that led to this one, if there was one.
-    transient
-        True if the same submission may succeed later without any change.
-    argv
-        The command that was run.
-    exit_code
-        Its exit code; None if it has none.
-    stderr
-        What the command wrote on standard error.
-    script_path
-        The submit script.
+    :param message: what happened, for a person to read.
+    :param exception: the error that led to this one, if there was one.
+    :param transient: true if the same submission may succeed later without any change.
+    :param argv: the command that was run.
+    :param exit_code: its exit code; None if it has none.
+    :param stderr: what the command wrote on standard error.
+    :param script_path: the submit script.
     """
 
     def __init__(
@@ -105,12 +92,8 @@ class NotAllCancelled(SubmitException):
 
     It is `transient` if all of them may be cancelled later; command, exit code and output are those of the first.
 
-    Parameters
-    ----------
-    failures
-        For the id of each job that was not cancelled, why.
-    asked
-        How many jobs were to be cancelled.
+    :param failures: for the id of each job that was not cancelled, why.
+    :param asked: how many jobs were to be cancelled.
     """
 
     def __init__(self, failures: Mapping[str, SubmitException], asked: int) -> None:
@@ -128,18 +111,11 @@ class NotAllCancelled(SubmitException):
 class CommandError(PsijExtError):
     """A command of the scheduler failed.
 
-    Parameters
-    ----------
-    message
-        What happened, for a person to read.
-    argv
-        The command that was run.
-    exit_code
-        Its exit code; None if it has none.
-    stdout
-        What it wrote on standard output.
-    stderr
-        What it wrote on standard error.
+    :param message: what happened, for a person to read.
+    :param argv: the command that was run.
+    :param exit_code: its exit code; None if it has none.
+    :param stdout: what it wrote on standard output.
+    :param stderr: what it wrote on standard error.
     """
 
     def __init__(

@@ -12,15 +12,8 @@ _PACKAGE = Path(__file__).resolve().parent
 def data_folder(name: str) -> Path:
     """Return one of our folders of data.
 
-    Parameters
-    ----------
-    name
-        `psij-descriptors` or `templates`.
-
-    Raises
-    ------
-    PsijExtError
-        If this installation lacks the folder.
+    :param name: `psij-descriptors` or `templates`.
+    :raises PsijExtError: if this installation lacks the folder.
     """
     # A wheel carries the folder inside the package, where no other library scans it; in a checkout and in an
     # editable install it is a top-level folder of the repository, beside `src`.

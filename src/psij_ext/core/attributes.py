@@ -22,21 +22,13 @@ def _custom_attributes(label: str, value: object) -> dict[str, object]:
 class JobAttributes(Checked):
     """How the scheduler is to treat a job: for how long, in which queue, on whose account.
 
-    Parameters
-    ----------
-    duration
-        The longest time that the job may run; None leaves it to the scheduler.
-    queue_name
-        The queue or partition.
-    account
-        The account or project that pays.
-    reservation_id
-        The reservation to run in.
-    custom_attributes
-        What only one scheduler knows, under names such as `slurm.constraint`; values that JSON can hold, None
-        for an option without a value.
-    project_name
-        The old name of `account`.
+    :param duration: the longest time that the job may run; None leaves it to the scheduler.
+    :param queue_name: the queue or partition.
+    :param account: the account or project that pays.
+    :param reservation_id: the reservation to run in.
+    :param custom_attributes: what only one scheduler knows, under names such as `slurm.constraint`; values that JSON
+        can hold, None for an option without a value.
+    :param project_name: the old name of `account`.
     """
 
     __slots__ = ('_account', '_custom_attributes', '_duration', '_queue_name', '_reservation_id')
@@ -92,10 +84,7 @@ class JobAttributes(Checked):
     def set_custom_attribute(self, name: str, value: object) -> None:
         """Set a custom attribute.
 
-        Raises
-        ------
-        TypeError
-            If JSON cannot hold the value.
+        :raises TypeError: if JSON cannot hold the value.
         """
         self.custom_attributes = {**(self.custom_attributes or {}), name: value}
 
@@ -103,15 +92,8 @@ class JobAttributes(Checked):
     def parse_walltime(walltime: str) -> timedelta:
         """Read a span of time as people write it for schedulers.
 
-        Parameters
-        ----------
-        walltime
-            `hh:mm:ss`, `hh:mm`, minutes alone, or amounts with units such as `90s`, `1h 30m`, `2 days`.
-
-        Raises
-        ------
-        ValueError
-            If it is none of these, or no time at all.
+        :param walltime: `hh:mm:ss`, `hh:mm`, minutes alone, or amounts with units such as `90s`, `1h 30m`, `2 days`.
+        :raises ValueError: if it is none of these, or no time at all.
         """
         text = nonempty_text('JobAttributes.parse_walltime', walltime).strip()
         try:

@@ -28,16 +28,10 @@ class Field(Generic[Given, Held]):
     The value lies in the instance under the field's name with an underscore before it, so that a class may
     list it in `__slots__`.
 
-    Parameters
-    ----------
-    check
-        Called with `Class.field` and the given value; returns the value to keep.
-    doc
-        What the field means.
-    default
-        The value that `repr` leaves out.
-    fallback
-        The name of a field to read instead while this one holds None.
+    :param check: called with `Class.field` and the given value; returns the value to keep.
+    :param doc: what the field means.
+    :param default: the value that `repr` leaves out.
+    :param fallback: the name of a field to read instead while this one holds None.
     """
 
     def __init__(
@@ -100,12 +94,8 @@ class Checked:
         Lists and dictionaries can change after they were set; this is how an executor takes a job's
         description.
 
-        Raises
-        ------
-        TypeError
-            If a field now holds a wrong type.
-        ValueError
-            If a field now holds a wrong value.
+        :raises TypeError: if a field now holds a wrong type.
+        :raises ValueError: if a field now holds a wrong value.
         """
         taken = copy.copy(self)
         for name, field in self.fields.items():

@@ -23,12 +23,8 @@ AnySeconds = Union[int, float, timedelta]
 class FirstWarning:
     """What a job's processes are sent before its end, or instead of it.
 
-    Parameters
-    ----------
-    signal
-        The signal.
-    grace
-        After how many seconds the end follows; None where only the signal is wanted.
+    :param signal: the signal.
+    :param grace: after how many seconds the end follows; None where only the signal is wanted.
     """
 
     signal: signals.Signals
@@ -38,12 +34,8 @@ class FirstWarning:
 def read_warning(signal: AnySignal | None, grace: AnySeconds | None) -> FirstWarning | None:
     """Read the keywords of a cancel; None where the job is to be ended at once.
 
-    Raises
-    ------
-    TypeError
-        If one has a wrong type.
-    ValueError
-        If there is no such signal, the time is negative, or there is a time and no signal.
+    :raises TypeError: if one has a wrong type.
+    :raises ValueError: if there is no such signal, the time is negative, or there is a time and no signal.
     """
     if signal is None:
         if grace is not None:
@@ -55,12 +47,8 @@ def read_warning(signal: AnySignal | None, grace: AnySeconds | None) -> FirstWar
 def read_signal(signal: object) -> signals.Signals:
     """Read a signal: `signal.SIGUSR1`, `'USR1'`, `'SIGUSR1'` or its number.
 
-    Raises
-    ------
-    TypeError
-        If it is something else.
-    ValueError
-        If there is no such signal.
+    :raises TypeError: if it is something else.
+    :raises ValueError: if there is no such signal.
     """
     if isinstance(signal, bool) or not isinstance(signal, (str, int)):
         raise TypeError(f'cancel: signal: expected a signal, its name or its number, got {checks.describe(signal)}')
@@ -88,22 +76,12 @@ class JobControl(ABC):
         Nothing happens if the job is over. With a signal, its processes are sent this signal instead, as a first
         warning; that alone is no cancel. With a grace as well, the end follows after that time.
 
-        Parameters
-        ----------
-        signal
-            What to send: `signal.SIGUSR1`, a name or a number.
-        grace
-            How long after the signal the job is ended, in seconds or as a timedelta.
-
-        Raises
-        ------
-        SubmitException
-            If the job was not submitted, or the scheduler refuses. If it is `transient`, the scheduler did not
-            answer: nobody knows whether it ends the job. To cancel again does no harm.
-        InvalidJobException
-            If this executor cannot do what the keywords ask for.
-        ValueError
-            If there is no such signal.
+        :param signal: what to send: `signal.SIGUSR1`, a name or a number.
+        :param grace: how long after the signal the job is ended, in seconds or as a timedelta.
+        :raises SubmitException: if the job was not submitted, or the scheduler refuses. If it is `transient`, the
+            scheduler did not answer: nobody knows whether it ends the job. To cancel again does no harm.
+        :raises InvalidJobException: if this executor cannot do what the keywords ask for.
+        :raises ValueError: if there is no such signal.
         """
 
     def cancel_many(
@@ -111,10 +89,7 @@ class JobControl(ABC):
     ) -> None:
         """Ask for the end of many jobs, in one command where the scheduler can; else as `cancel` does for one.
 
-        Raises
-        ------
-        NotAllCancelled
-            If some could not be cancelled; its `failures` say which and why. All others are.
+        :raises NotAllCancelled: if some could not be cancelled; its `failures` say which and why. All others are.
         """
         warning = read_warning(signal, grace)
         failures: dict[str, SubmitException] = {}
@@ -133,47 +108,31 @@ class JobControl(ABC):
     def hold(self, job: Job) -> None:
         """Keep a job that waits from being started; one that runs goes on.
 
-        Raises
-        ------
-        SubmitException
-            If the job is over, or the scheduler refuses.
-        InvalidJobException
-            If the job was not submitted here, or this executor cannot hold jobs.
+        :raises SubmitException: if the job is over, or the scheduler refuses.
+        :raises InvalidJobException: if the job was not submitted here, or this executor cannot hold jobs.
         """
         raise InvalidJobException(f'The executor {self.name} cannot hold jobs.')
 
     def release(self, job: Job) -> None:
         """Let a job that is held be started.
 
-        Raises
-        ------
-        SubmitException
-            If the job is over, or the scheduler refuses.
-        InvalidJobException
-            If the job was not submitted here, or this executor cannot hold jobs.
+        :raises SubmitException: if the job is over, or the scheduler refuses.
+        :raises InvalidJobException: if the job was not submitted here, or this executor cannot hold jobs.
         """
         raise InvalidJobException(f'The executor {self.name} cannot hold jobs, so that none is to be released.')
 
     def native_record(self, job: Job) -> dict[str, str]:
         """Return all that the scheduler knows of a job, alive or over, under the scheduler's own names.
 
-        Raises
-        ------
-        CommandError
-            If the scheduler does not know the job any more, or does not answer.
-        InvalidJobException
-            If the job was not submitted here, or this executor has no such records.
+        :raises CommandError: if the scheduler does not know the job any more, or does not answer.
+        :raises InvalidJobException: if the job was not submitted here, or this executor has no such records.
         """
         raise InvalidJobException(f'The executor {self.name} has no records of its own of job {job.id}.')
 
     def scheduler_version(self) -> str:
         """Return the product and the version of the scheduler, such as `Slurm 22.05.8`.
 
-        Raises
-        ------
-        CommandError
-            If its commands do not tell.
-        InvalidJobException
-            If this executor cannot ask for it.
+        :raises CommandError: if its commands do not tell.
+        :raises InvalidJobException: if this executor cannot ask for it.
         """
         raise InvalidJobException(f'The executor {self.name} cannot tell the version of its scheduler.')

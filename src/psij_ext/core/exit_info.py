@@ -51,33 +51,21 @@ class ResourceUsage:
     descendants, as `srun` does and `mpirun` under a scheduler or on several nodes may, it cannot measure CPU time and
     memory; and what a job's descendants used that nobody waited for is not in the CPU time.
 
-    Parameters
-    ----------
-    wall_time
-        How long the job ran; waiting in the queue does not count.
-    cpu_time
-        What all its processes computed, in user and in system mode.
-    cpu_percent
-        CPU time in percent of wall time: 100 for one core kept busy, 400 for four.
-    max_rss
-        The most memory that was in use at one time, in bytes, as far as there is one who knows: in the scheduler's
-        accounting as that defines it; else in the control group that the scheduler made for the job on its first node,
-        with the files that the kernel keeps in memory for it; else in the largest single process of the launch command.
-    max_vmem
-        The most virtual memory in bytes; only schedulers know it.
-    cpus
-        How many cores the job had; as many as it asked for where the scheduler does not say. Unknown where it had
-        whole nodes, or did not run.
-    nodes
-        How many machines, in the same way.
-    submit_time
-        When it was submitted; this moment and the others know their time zone.
-    start_time
-        When it began to run.
-    end_time
-        When it ended.
-    raw
-        The scheduler's own names and values; None where the scheduler was not asked.
+    :param wall_time: how long the job ran; waiting in the queue does not count.
+    :param cpu_time: what all its processes computed, in user and in system mode.
+    :param cpu_percent: CPU time in percent of wall time: 100 for one core kept busy, 400 for four.
+    :param max_rss: the most memory that was in use at one time, in bytes, as far as there is one who knows: in the
+        scheduler's accounting as that defines it; else in the control group that the scheduler made for the job on its
+        first node, with the files that the kernel keeps in memory for it; else in the largest single process of the
+        launch command.
+    :param max_vmem: the most virtual memory in bytes; only schedulers know it.
+    :param cpus: how many cores the job had; as many as it asked for where the scheduler does not say. Unknown where it
+        had whole nodes, or did not run.
+    :param nodes: how many machines, in the same way.
+    :param submit_time: when it was submitted; this moment and the others know their time zone.
+    :param start_time: when it began to run.
+    :param end_time: when it ended.
+    :param raw: the scheduler's own names and values; None where the scheduler was not asked.
     """
 
     wall_time: timedelta | None = None
@@ -97,18 +85,11 @@ class ResourceUsage:
 class ExitInfo:
     """How a job ended; None stands for what is not known.
 
-    Parameters
-    ----------
-    reason
-        Why it is over.
-    exit_code
-        The exit code; 128 + n where signal n ended the job.
-    signal
-        The signal that ended it.
-    message
-        What the scheduler says of the end. `job.status.message` has the job's last words too.
-    usage
-        What it used; what is unknown in it is None, and it is there as soon as the job is over.
+    :param reason: why it is over.
+    :param exit_code: the exit code; 128 + n where signal n ended the job.
+    :param signal: the signal that ended it.
+    :param message: what the scheduler says of the end. `job.status.message` has the job's last words too.
+    :param usage: what it used; what is unknown in it is None, and it is there as soon as the job is over.
     """
 
     reason: ExitReason

@@ -30,12 +30,8 @@ Plugin = TypeVar('Plugin')
 class JobExecutorConfig(Checked):
     """How an executor works; subclasses add what their scheduler needs.
 
-    Parameters
-    ----------
-    launcher_log_file
-        A file to which launchers write what they do.
-    work_directory
-        Where the executor keeps the folders of its jobs; its usual place if None.
+    :param launcher_log_file: a file to which launchers write what they do.
+    :param work_directory: where the executor keeps the folders of its jobs; its usual place if None.
     """
 
     launcher_log_file: Field[str | Path | None, Path | None] = Field(
@@ -63,12 +59,8 @@ def _wrong_class(registry: Registry, descriptor: Descriptor, base: type) -> Brok
 class JobExecutor(Described, JobControl):
     """Hands jobs to a scheduler, follows them and cancels them.
 
-    Parameters
-    ----------
-    url
-        Which scheduler to talk to, where there is a choice.
-    config
-        How to work; the defaults if None.
+    :param url: which scheduler to talk to, where there is a choice.
+    :param config: how to work; the defaults if None.
     """
 
     _registry = executors
@@ -88,23 +80,12 @@ class JobExecutor(Described, JobControl):
     ) -> JobExecutor:
         """Return a new executor.
 
-        Parameters
-        ----------
-        name
-            Its name or an alias, such as `slurm`.
-        version_constraint
-            The versions that will do, such as `>=1.0,<2`; any if None, and the newest wins.
-        url
-            Which scheduler to talk to, where there is a choice.
-        config
-            How to work; the defaults if None.
-
-        Raises
-        ------
-        UnknownPlugin
-            If there is none.
-        BrokenPlugin
-            If there is one that cannot be loaded.
+        :param name: its name or an alias, such as `slurm`.
+        :param version_constraint: the versions that will do, such as `>=1.0,<2`; any if None, and the newest wins.
+        :param url: which scheduler to talk to, where there is a choice.
+        :param config: how to work; the defaults if None.
+        :raises UnknownPlugin: if there is none.
+        :raises BrokenPlugin: if there is one that cannot be loaded.
         """
         loaded, descriptor = executors.get(name, version_constraint)
         if not issubclass(loaded, JobExecutor):
@@ -122,26 +103,17 @@ class JobExecutor(Described, JobControl):
     def submit(self, job: Job) -> None:
         """Hand a job to the scheduler; the job has its native id afterwards.
 
-        Raises
-        ------
-        InvalidJobException
-            If it cannot be run as it is written.
-        SubmitException
-            If the scheduler refused it.
-        SubmitUncertain
-            If nobody knows; do not submit it again.
+        :raises InvalidJobException: if it cannot be run as it is written.
+        :raises SubmitException: if the scheduler refused it.
+        :raises SubmitUncertain: if nobody knows; do not submit it again.
         """
 
     @abstractmethod
     def attach(self, job: Job, native_id: str) -> None:
         """Follow a job that was submitted earlier, perhaps by another program.
 
-        Parameters
-        ----------
-        job
-            A new job; its description may be missing.
-        native_id
-            The scheduler's name for it.
+        :param job: a new job; its description may be missing.
+        :param native_id: the scheduler's name for it.
         """
 
     @abstractmethod
@@ -155,15 +127,8 @@ class JobExecutor(Described, JobControl):
     def set_job_status_callback(self, cb: AnyCallback | None) -> None:
         """Have an object or a function told of every change of status of this executor's jobs.
 
-        Parameters
-        ----------
-        cb
-            A `JobStatusCallback`, or a function that takes the job and its new status; None for nobody.
-
-        Raises
-        ------
-        TypeError
-            If it is neither.
+        :param cb: a `JobStatusCallback`, or a function that takes the job and its new status; None for nobody.
+        :raises TypeError: if it is neither.
         """
         check_callback('JobExecutor.set_job_status_callback', cb)
         self._callback = cb
@@ -190,10 +155,7 @@ class JobExecutor(Described, JobControl):
     def _check_job(self, job: Job) -> JobSpec:
         """Return an own, checked copy of a job's description.
 
-        Raises
-        ------
-        InvalidJobException
-            If the job was submitted before, or its description is missing or wrong.
+        :raises InvalidJobException: if the job was submitted before, or its description is missing or wrong.
         """
         if not isinstance(job, Job):
             raise TypeError(f'JobExecutor.submit: expected a Job, got {describe(job)}')
@@ -232,10 +194,7 @@ class JobExecutor(Described, JobControl):
 class Launcher(Described, ABC):
     """Builds the command that starts a job's program on the machines that it was given.
 
-    Parameters
-    ----------
-    config
-        The configuration of the executor; the defaults if None.
+    :param config: the configuration of the executor; the defaults if None.
     """
 
     DEFAULT_LAUNCHER_NAME = 'single'
@@ -253,21 +212,11 @@ class Launcher(Described, ABC):
     ) -> Launcher:
         """Return a new launcher.
 
-        Parameters
-        ----------
-        name
-            Its name or an alias, such as `mpirun`.
-        version_constraint
-            The versions that will do, such as `>=1.0,<2`; any if None, and the newest wins.
-        config
-            The configuration of the executor; the defaults if None.
-
-        Raises
-        ------
-        UnknownPlugin
-            If there is none.
-        BrokenPlugin
-            If there is one that cannot be loaded.
+        :param name: its name or an alias, such as `mpirun`.
+        :param version_constraint: the versions that will do, such as `>=1.0,<2`; any if None, and the newest wins.
+        :param config: the configuration of the executor; the defaults if None.
+        :raises UnknownPlugin: if there is none.
+        :raises BrokenPlugin: if there is one that cannot be loaded.
         """
         loaded, descriptor = launchers.get(name, version_constraint)
         if not issubclass(loaded, Launcher):
@@ -292,12 +241,9 @@ class Launcher(Described, ABC):
         starts them, the script would measure next to nothing and take it for all; what it cannot measure is unknown.
         Hence a launcher that does not say otherwise is taken for one that starts them elsewhere.
 
-        Parameters
-        ----------
-        job
-            The job, with its description.
-        scheduled
-            Whether a batch scheduler runs the launch command, which may start processes through that scheduler.
+        :param job: the job, with its description.
+        :param scheduled: whether a batch scheduler runs the launch command, which may start processes through that
+            scheduler.
         """
         return False
 

@@ -52,12 +52,8 @@ class JobStatusCallback(ABC):
     def job_status_changed(self, job: Job, job_status: JobStatus) -> None:
         """Take notice of a job's new status.
 
-        Parameters
-        ----------
-        job
-            The job.
-        job_status
-            Its new status; `job.status` may be a later one already.
+        :param job: the job.
+        :param job_status: its new status; `job.status` may be a later one already.
         """
 
 
@@ -67,10 +63,7 @@ AnyCallback = Union[JobStatusCallback, Callable[['Job', JobStatus], None]]
 def check_callback(label: str, callback: object) -> None:
     """Refuse what can be no callback.
 
-    Raises
-    ------
-    TypeError
-        If it is neither None nor a `JobStatusCallback` nor a function.
+    :raises TypeError: if it is neither None nor a `JobStatusCallback` nor a function.
     """
     if callback is not None and not isinstance(callback, JobStatusCallback) and not callable(callback):
         raise TypeError(f'{label}: expected a JobStatusCallback or a function, got {describe(callback)}')
@@ -95,10 +88,7 @@ class _Waiter:
 class Job:
     """A job: its description, and what became of it.
 
-    Parameters
-    ----------
-    spec
-        The description; it may be set later, before the job is submitted.
+    :param spec: the description; it may be set later, before the job is submitted.
     """
 
     __slots__ = (
@@ -147,20 +137,11 @@ class Job:
     def cancel(self, *, signal: AnySignal | None = None, grace: AnySeconds | None = None) -> None:
         """Ask for the end of the job; nothing happens if it is over.
 
-        Parameters
-        ----------
-        signal
-            A signal to send to the job's processes instead, as a first warning: `signal.SIGUSR1`, a name or a
-            number.
-        grace
-            How long after this signal the job is ended, in seconds or as a timedelta; never if None.
-
-        Raises
-        ------
-        SubmitException
-            If the job was not submitted, or the scheduler refuses.
-        InvalidJobException
-            If the executor cannot do what the keywords ask for.
+        :param signal: a signal to send to the job's processes instead, as a first warning: `signal.SIGUSR1`, a name or
+            a number.
+        :param grace: how long after this signal the job is ended, in seconds or as a timedelta; never if None.
+        :raises SubmitException: if the job was not submitted, or the scheduler refuses.
+        :raises InvalidJobException: if the executor cannot do what the keywords ask for.
         """
         warning = read_warning(signal, grace)
         if self._status.final:
@@ -182,21 +163,10 @@ class Job:
         A state that was reached once stays reached, even if the job is queued again; a job that is over has
         come as far as any.
 
-        Parameters
-        ----------
-        timeout
-            How long to wait; None for ever.
-        target_states
-            A state or several; the final ones if None or empty.
-
-        Returns
-        -------
-        The job's status, or None if the time is up.
-
-        Raises
-        ------
-        TypeError
-            If an argument has a wrong type.
+        :param timeout: how long to wait; None for ever.
+        :param target_states: a state or several; the final ones if None or empty.
+        :return: the job's status, or None if the time is up.
+        :raises TypeError: if an argument has a wrong type.
         """
         seconds = _timeout_seconds(timeout)
         order = _lowest_order(target_states)
@@ -221,15 +191,8 @@ class Job:
     def set_job_status_callback(self, cb: AnyCallback | None) -> None:
         """Have an object or a function told of every change of this job's status.
 
-        Parameters
-        ----------
-        cb
-            A `JobStatusCallback`, or a function that takes the job and its new status; None for nobody.
-
-        Raises
-        ------
-        TypeError
-            If it is neither.
+        :param cb: a `JobStatusCallback`, or a function that takes the job and its new status; None for nobody.
+        :raises TypeError: if it is neither.
         """
         check_callback('Job.set_job_status_callback', cb)
         self._callback = cb
@@ -269,16 +232,9 @@ class Job:
         message or other metadata for the same state are taken silently. Set the exit information first:
         whoever waits for the end reads it at once.
 
-        Parameters
-        ----------
-        status
-            What became known.
-        requeued
-            Whether the job may have gone back.
-
-        Returns
-        -------
-        The transitions in their order, with those put in before that were missed; empty if there are none.
+        :param status: what became known.
+        :param requeued: whether the job may have gone back.
+        :return: the transitions in their order, with those put in before that were missed; empty if there are none.
         """
         with _lock:
             current = self._status

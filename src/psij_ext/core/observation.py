@@ -14,20 +14,12 @@ from psij_ext.core.status import JobStatus
 class Observation:
     """What a scheduler says of one job; None stands for what it does not say.
 
-    Parameters
-    ----------
-    status
-        The state, with the scheduler's own words in `status.metadata['native_state']`.
-    reason
-        Why the job is over.
-    signal
-        The signal that ended it.
-    usage
-        What it used.
-    attempt
-        Which run of the job this is about, where the scheduler counts them; it starts at 1.
-    time_limit
-        After how many seconds of running the scheduler ends the job.
+    :param status: the state, with the scheduler's own words in `status.metadata['native_state']`.
+    :param reason: why the job is over.
+    :param signal: the signal that ended it.
+    :param usage: what it used.
+    :param attempt: which run of the job this is about, where the scheduler counts them; it starts at 1.
+    :param time_limit: after how many seconds of running the scheduler ends the job.
     """
 
     status: JobStatus
@@ -41,15 +33,11 @@ class Observation:
 class Observations(Dict[str, Observation]):
     """What one answer of a scheduler says of its jobs, by their ids; several jobs may share one observation.
 
-    Attributes
-    ----------
-    unread
-        The ids of jobs of which no more can be read than that the scheduler knows them; their observations say so.
-    complete
-        Whether a job that is not there is unknown to the scheduler. It is not so where something of the answer is
-        about a job of which not even the id can be read.
-    cut
-        Beginnings of ids: the answer cuts short a list of jobs whose ids begin so.
+    :param unread: the ids of jobs of which no more can be read than that the scheduler knows them; their observations
+        say so.
+    :param complete: whether a job that is not there is unknown to the scheduler. It is not so where something of the
+        answer is about a job of which not even the id can be read.
+    :param cut: beginnings of ids: the answer cuts short a list of jobs whose ids begin so.
     """
 
     def __init__(self) -> None:
@@ -75,22 +63,13 @@ class Observations(Dict[str, Observation]):
 class Site:
     """What a scheduler's installation is and allows; an empty value or None stands for what is not known.
 
-    Parameters
-    ----------
-    product
-        The name of the scheduler's product, such as `slurm`.
-    version
-        Its version as numbers, such as (22, 5, 8).
-    accounting
-        Whether finished jobs can be asked for in an accounting database.
-    history
-        Whether the queue still knows finished jobs.
-    max_array_size
-        The highest number of elements of an array.
-    max_script_size
-        The longest submit script in bytes.
-    clusters
-        The names of the clusters that this scheduler manages.
+    :param product: the name of the scheduler's product, such as `slurm`.
+    :param version: its version as numbers, such as (22, 5, 8).
+    :param accounting: whether finished jobs can be asked for in an accounting database.
+    :param history: whether the queue still knows finished jobs.
+    :param max_array_size: the highest number of elements of an array.
+    :param max_script_size: the longest submit script in bytes.
+    :param clusters: the names of the clusters that this scheduler manages.
     """
 
     product: str = ''

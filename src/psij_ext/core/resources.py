@@ -30,15 +30,8 @@ class ResourceSpec(Checked, ABC):
     def get_instance(version: int) -> ResourceSpec:
         """Return an empty description of resources.
 
-        Parameters
-        ----------
-        version
-            The version of the vocabulary.
-
-        Raises
-        ------
-        ValueError
-            If there is no such version.
+        :param version: the version of the vocabulary.
+        :raises ValueError: if there is no such version.
         """
         for candidate in _concrete_subclasses():
             empty = candidate()
@@ -62,27 +55,14 @@ class ResourceSpecV1(ResourceSpec):
     Of nodes, processes and processes for each node any two determine the third, and
     `process_count == node_count * processes_per_node` holds.
 
-    Parameters
-    ----------
-    node_count
-        How many nodes.
-    process_count
-        How many processes in all.
-    processes_per_node
-        How many processes on each node.
-    cpu_cores_per_process
-        How many CPU cores for each process.
-    gpu_cores_per_process
-        How many GPUs for each process.
-    exclusive_node_use
-        Whether no other job may share the nodes.
-    memory
-        Bytes for the whole job, on all its nodes together.
-
-    Raises
-    ------
-    InvalidJobException
-        If the three counts contradict one another.
+    :param node_count: how many nodes.
+    :param process_count: how many processes in all.
+    :param processes_per_node: how many processes on each node.
+    :param cpu_cores_per_process: how many CPU cores for each process.
+    :param gpu_cores_per_process: how many GPUs for each process.
+    :param exclusive_node_use: whether no other job may share the nodes.
+    :param memory: bytes for the whole job, on all its nodes together.
+    :raises InvalidJobException: if the three counts contradict one another.
     """
 
     __slots__ = (
@@ -133,10 +113,7 @@ class ResourceSpecV1(ResourceSpec):
     def computed_node_count(self) -> int:
         """How many nodes, computed from the other counts where it was not given.
 
-        Raises
-        ------
-        InvalidJobException
-            If the counts contradict one another.
+        :raises InvalidJobException: if the counts contradict one another.
         """
         return self._layout()[0]
 
@@ -144,10 +121,7 @@ class ResourceSpecV1(ResourceSpec):
     def computed_process_count(self) -> int:
         """How many processes in all, computed from the other counts where it was not given.
 
-        Raises
-        ------
-        InvalidJobException
-            If the counts contradict one another.
+        :raises InvalidJobException: if the counts contradict one another.
         """
         return self._layout()[1]
 
@@ -155,10 +129,7 @@ class ResourceSpecV1(ResourceSpec):
     def computed_processes_per_node(self) -> int:
         """How many processes on each node, computed from the other counts where it was not given.
 
-        Raises
-        ------
-        InvalidJobException
-            If the counts contradict one another.
+        :raises InvalidJobException: if the counts contradict one another.
         """
         return self._layout()[2]
 
@@ -170,10 +141,7 @@ class ResourceSpecV1(ResourceSpec):
     def snapshot(self) -> ResourceSpecV1:
         """Return an independent copy, checked again.
 
-        Raises
-        ------
-        InvalidJobException
-            If the counts contradict one another.
+        :raises InvalidJobException: if the counts contradict one another.
         """
         taken = super().snapshot()
         taken._layout()

@@ -35,12 +35,8 @@ class Serializer(ABC):
     def loads(self, s: str) -> JobSpec:
         """Return the description that a string holds.
 
-        Raises
-        ------
-        TypeError
-            If a field has a wrong type.
-        ValueError
-            If the string cannot be read, or a field is unknown or has a wrong value.
+        :raises TypeError: if a field has a wrong type.
+        :raises ValueError: if the string cannot be read, or a field is unknown or has a wrong value.
         """
 
     def dump(self, spec: JobSpec, stream: IO[AnyStr]) -> None:
@@ -52,12 +48,8 @@ class Serializer(ABC):
     def load(self, stream: IO[AnyStr]) -> JobSpec:
         """Read a description from a stream, of text or of bytes, to its end.
 
-        Raises
-        ------
-        TypeError
-            If a field has a wrong type.
-        ValueError
-            If the text cannot be read, or a field is unknown or has a wrong value.
+        :raises TypeError: if a field has a wrong type.
+        :raises ValueError: if the text cannot be read, or a field is unknown or has a wrong value.
         """
         read: str | bytes = stream.read()
         return self.loads(read if isinstance(read, str) else read.decode())
@@ -73,10 +65,7 @@ class JSONSerializer(Serializer):
     def dumps(self, spec: JobSpec) -> str:
         """Return the description as a JSON object.
 
-        Raises
-        ------
-        TypeError
-            If it is no `JobSpec`.
+        :raises TypeError: if it is no `JobSpec`.
         """
         if not isinstance(spec, JobSpec):
             raise TypeError(f'JSONSerializer.dumps: expected a JobSpec, got {describe(spec)}')
@@ -85,12 +74,8 @@ class JSONSerializer(Serializer):
     def loads(self, s: str) -> JobSpec:
         """Return the description that a JSON object holds.
 
-        Raises
-        ------
-        TypeError
-            If a field has a wrong type.
-        ValueError
-            If the text is no such object, or a field is unknown or has a wrong value.
+        :raises TypeError: if a field has a wrong type.
+        :raises ValueError: if the text is no such object, or a field is unknown or has a wrong value.
         """
         content = _object('JobSpec', json.loads(s))
         version = content.pop('format_version', None)

@@ -27,51 +27,26 @@ class JobSpec(Checked):
     Lists, sets and dictionaries are copied when they are set. Paths may be strings and are kept as `Path`;
     relative ones lie under `directory`.
 
-    Parameters
-    ----------
-    executable
-        The program.
-    arguments
-        Its arguments.
-    directory
-        Where it runs.
-    name
-        The job's name; the executable if None.
-    inherit_environment
-        Whether the job sees the environment of the program that submits it.
-    environment
-        Environment variables to set; whole numbers become strings.
-    stdin_path
-        A file for standard input.
-    stdout_path
-        A file for standard output.
-    stderr_path
-        A file for standard error.
-    resources
-        What the job needs of a machine.
-    attributes
-        How the scheduler is to treat it.
-    pre_launch
-        A script that the job's shell reads before the program starts.
-    post_launch
-        A script that the job's shell reads after the program ended.
-    launcher
-        The name of the launcher that starts the program.
-    stage_in
-        Files to fetch before.
-    stage_out
-        Files to deliver afterwards.
-    cleanup
-        Files and folders to remove at the end.
-    cleanup_flags
-        After which ends to remove them.
-
-    Raises
-    ------
-    TypeError
-        If a field has a wrong type.
-    ValueError
-        If a field has a wrong value.
+    :param executable: the program.
+    :param arguments: its arguments.
+    :param directory: where it runs.
+    :param name: the job's name; the executable if None.
+    :param inherit_environment: whether the job sees the environment of the program that submits it.
+    :param environment: environment variables to set; whole numbers become strings.
+    :param stdin_path: a file for standard input.
+    :param stdout_path: a file for standard output.
+    :param stderr_path: a file for standard error.
+    :param resources: what the job needs of a machine.
+    :param attributes: how the scheduler is to treat it.
+    :param pre_launch: a script that the job's shell reads before the program starts.
+    :param post_launch: a script that the job's shell reads after the program ended.
+    :param launcher: the name of the launcher that starts the program.
+    :param stage_in: files to fetch before.
+    :param stage_out: files to deliver afterwards.
+    :param cleanup: files and folders to remove at the end.
+    :param cleanup_flags: after which ends to remove them.
+    :raises TypeError: if a field has a wrong type.
+    :raises ValueError: if a field has a wrong value.
     """
 
     __slots__ = (

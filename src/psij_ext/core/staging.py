@@ -21,10 +21,7 @@ class URI:
     A string without a scheme is a path and is taken as it stands: `%`, `#` and `?` mean nothing in it. Two
     are equal if their strings are.
 
-    Parameters
-    ----------
-    urlstring
-        The URI, such as `file:///data/x`, or a path.
+    :param urlstring: the URI, such as `file:///data/x`, or a path.
     """
 
     __slots__ = ('_parts', '_text')
@@ -156,14 +153,9 @@ def _location(label: str, value: object) -> URI:
 class StageIn:
     """A file that a job fetches before it runs.
 
-    Parameters
-    ----------
-    source
-        Where it lies.
-    target
-        Where the job finds it; a relative path lies under the job's directory.
-    mode
-        How it gets there.
+    :param source: where it lies.
+    :param target: where the job finds it; a relative path lies under the job's directory.
+    :param mode: how it gets there.
     """
 
     source: URI
@@ -182,16 +174,10 @@ class StageIn:
 class StageOut:
     """A file that a job delivers after it ran.
 
-    Parameters
-    ----------
-    source
-        Where the job leaves it; a relative path lies under the job's directory.
-    target
-        Where it is to lie.
-    flags
-        When it is delivered.
-    mode
-        How it gets there.
+    :param source: where the job leaves it; a relative path lies under the job's directory.
+    :param target: where it is to lie.
+    :param flags: when it is delivered.
+    :param mode: how it gets there.
     """
 
     source: Path

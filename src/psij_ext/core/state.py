@@ -47,9 +47,7 @@ class JobState(Enum):
     def is_greater_than(self, other: JobState) -> bool | None:
         """Tell whether a job reaches this state after the other one.
 
-        Returns
-        -------
-        None where neither follows the other, as with two different final states.
+        :return: none where neither follows the other, as with two different final states.
         """
         if self is not other and self.order == other.order:
             return None

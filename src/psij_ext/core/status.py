@@ -20,19 +20,13 @@ def _metadata(label: str, value: object) -> dict[str, object]:
 class JobStatus(Checked):
     """The state of a job, since when, and why.
 
-    Parameters
-    ----------
-    state
-        The state.
-    time
-        When the job entered it, in seconds since the epoch; the present moment if None.
-    message
-        What a person should know about it.
-    exit_code
-        The exit code, where the state is final and there is one.
-    metadata
-        Further facts; `native_state` and `native_reason` are the scheduler's own words, `attempt` is which run of
-        the job this is about, from 1, and `expected_start` is when a waiting job may begin, in seconds since the epoch.
+    :param state: the state.
+    :param time: when the job entered it, in seconds since the epoch; the present moment if None.
+    :param message: what a person should know about it.
+    :param exit_code: the exit code, where the state is final and there is one.
+    :param metadata: further facts; `native_state` and `native_reason` are the scheduler's own words, `attempt` is
+        which run of the job this is about, from 1, and `expected_start` is when a waiting job may begin, in seconds
+        since the epoch.
     """
 
     __slots__ = ('_exit_code', '_message', '_metadata', '_state', '_time')

@@ -8,25 +8,13 @@ from packaging.version import Version
 class Descriptor:
     """Says under which name an executor or a launcher is found, and where its class is.
 
-    Parameters
-    ----------
-    name
-        The name that people ask for.
-    version
-        The version of the plugin.
-    cls
-        The class as `module.Class`; it is imported when it is needed.
-    aliases
-        Other names for it.
-    nice_name
-        The name in its usual spelling; `name` if None.
-
-    Raises
-    ------
-    TypeError
-        If an argument has a wrong type.
-    ValueError
-        If a name is empty, `cls` holds no module, or the version cannot be read.
+    :param name: the name that people ask for.
+    :param version: the version of the plugin.
+    :param cls: the class as `module.Class`; it is imported when it is needed.
+    :param aliases: other names for it.
+    :param nice_name: the name in its usual spelling; `name` if None.
+    :raises TypeError: if an argument has a wrong type.
+    :raises ValueError: if a name is empty, `cls` holds no module, or the version cannot be read.
     """
 
     __slots__ = ('aliases', 'cls', 'name', 'nice_name', 'version')

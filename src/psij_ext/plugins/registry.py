@@ -47,10 +47,7 @@ class _Catalogue:
 class Registry:
     """The executors, or the launchers, that are installed.
 
-    Parameters
-    ----------
-    kind
-        `executor` or `launcher`.
+    :param kind: `executor` or `launcher`.
     """
 
     def __init__(self, kind: str, catalogue: _Catalogue | None = None) -> None:
@@ -76,19 +73,10 @@ class Registry:
     def get(self, name: str, version_constraint: str | None = None) -> tuple[type, Descriptor]:
         """Return the newest class of that name, and its descriptor.
 
-        Parameters
-        ----------
-        name
-            A name or an alias.
-        version_constraint
-            The versions that will do, such as `>=1.0,<2`; `1.0` alone means `==1.0`.
-
-        Raises
-        ------
-        UnknownPlugin
-            If there is none, or none of these versions.
-        BrokenPlugin
-            If there is one and it cannot be loaded.
+        :param name: a name or an alias.
+        :param version_constraint: the versions that will do, such as `>=1.0,<2`; `1.0` alone means `==1.0`.
+        :raises UnknownPlugin: if there is none, or none of these versions.
+        :raises BrokenPlugin: if there is one and it cannot be loaded.
         """
         wanted = self._specifiers(name, version_constraint)
         findings = self._findings()

@@ -75,12 +75,9 @@ class Call:
 class Loop:
     """Waits for whatever happens next and calls who asked for it; one thread, stopped by the end of its input.
 
-    Parameters
-    ----------
-    on_call
-        called with every command that arrives
-    on_switch
-        called with the name and the arguments of a switch that the test turns; its answer goes back as JSON
+    :param on_call: called with every command that arrives
+    :param on_switch: called with the name and the arguments of a switch that the test turns; its answer goes back as
+        JSON
     """
 
     def __init__(self, on_call: Callable[[Call], None], on_switch: Callable[[str, dict[str, Any]], Any]) -> None:

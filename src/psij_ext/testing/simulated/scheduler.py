@@ -23,17 +23,9 @@ PATIENCE = 20
 class SimulatedScheduler:
     """Real commands and a real server process that behave like a scheduler; base of each simulated one.
 
-    Parameters
-    ----------
-    folder
-        where commands, spool and socket lie; made where it does not exist
-    settings
-        keyword arguments of the scheduler's settings
-
-    Raises
-    ------
-    RuntimeError
-        the server does not start
+    :param folder: where commands, spool and socket lie; made where it does not exist
+    :param settings: keyword arguments of the scheduler's settings
+    :raises RuntimeError: the server does not start
     """
 
     module: ClassVar[str]
@@ -115,12 +107,8 @@ class SimulatedScheduler:
     ) -> subprocess.CompletedProcess[bytes]:
         """Run one of the commands as a person would.
 
-        Parameters
-        ----------
-        words
-            the command's name and its arguments
-        environment
-            variables to add to this process's
+        :param words: the command's name and its arguments
+        :param environment: variables to add to this process's
         """
         command: Sequence[str | bytes | Path] = [self.bin / os.fsdecode(words[0]), *words[1:]]
         variables = {**self.environment, **(environment or {})}
@@ -131,10 +119,7 @@ class SimulatedScheduler:
     def switch(self, name: str, **arguments: Any) -> Any:
         """Tell the server something; returns its answer.
 
-        Raises
-        ------
-        RuntimeError
-            the simulation does not run
+        :raises RuntimeError: the simulation does not run
         """
         if self._process is None:
             raise RuntimeError('the simulation does not run')

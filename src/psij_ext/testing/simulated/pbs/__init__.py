@@ -16,17 +16,9 @@ class SimulatedPBS(SimulatedScheduler):
     >>> with SimulatedPBS(folder, history=True) as pbs:            # doctest: +SKIP
     ...     pbs.run('qsub', '-N', 'job', stdin=b'echo hello')
 
-    Parameters
-    ----------
-    folder
-        where commands, spool and socket lie
-    settings
-        see `Settings`
-
-    Raises
-    ------
-    TypeError, ValueError
-        a setting that does not exist or that has no such value
+    :param folder: where commands, spool and socket lie
+    :param settings: see `Settings`
+    :raises TypeError, ValueError: a setting that does not exist or that has no such value
     """
 
     module = 'pbs'
@@ -39,10 +31,8 @@ class SimulatedPBS(SimulatedScheduler):
     def set(self, **settings: Any) -> None:
         """Change settings while the simulation runs.
 
-        Raises
-        ------
-        TypeError, ValueError
-            a setting that does not exist, that cannot change any more, or that has no such value
+        :raises TypeError, ValueError: a setting that does not exist, that cannot change any more, or that has no such
+            value
         """
         Settings(**settings)
         fixed = sorted(set(FIXED) & set(settings))
@@ -57,10 +47,7 @@ class SimulatedPBS(SimulatedScheduler):
     def wait(self, identifier: str, state: str, timeout: float = 20) -> None:
         """Wait until a job is in a state or substate, or ``'gone'``.
 
-        Raises
-        ------
-        TimeoutError
-            it is not in `timeout` seconds
+        :raises TimeoutError: it is not in `timeout` seconds
         """
         end = time.monotonic() + timeout
         while state not in (found := self.state(identifier) or ('gone',)):

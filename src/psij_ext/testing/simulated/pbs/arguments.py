@@ -27,12 +27,8 @@ class Arguments:
 def parse(path: str, arguments: list[str], letters: str) -> Arguments:
     """Take a command line apart. Options after the first operand are operands.
 
-    Parameters
-    ----------
-    path
-        the command as it was called, for the messages
-    letters
-        the options in getopt's notation, a colon after those that have a value
+    :param path: the command as it was called, for the messages
+    :param letters: the options in getopt's notation, a colon after those that have a value
     """
     result = Arguments()
     rest = list(arguments)

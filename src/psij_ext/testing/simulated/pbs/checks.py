@@ -77,12 +77,8 @@ def output_path(letter: str, value: str, folder: str, hosts: tuple[str, ...]) ->
 
     Refused are empty paths and any byte that is not printable ASCII, so that no path with an accent can be given.
 
-    Parameters
-    ----------
-    folder
-        the submitter's, for relative paths
-    hosts
-        the hosts that can be resolved
+    :param folder: the submitter's, for relative paths
+    :param hosts: the hosts that can be resolved
     """
     text = value.lstrip()
     host, colon, path = text.partition(':')

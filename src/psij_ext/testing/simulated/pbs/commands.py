@@ -41,10 +41,7 @@ NO_HISTORY_OF_SUBJOB = (55, 'Request invalid for finished array subjob')
 class Commands:
     """Answers the commands that act on jobs.
 
-    Parameters
-    ----------
-    user
-        who calls
+    :param user: who calls
     """
 
     def __init__(self, registry: Registry, interventions: Interventions, settings: Settings, user: str) -> None:

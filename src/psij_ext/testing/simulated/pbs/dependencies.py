@@ -16,12 +16,8 @@ REVERSE = {'after': 'before', 'afterok': 'beforeok', 'afternotok': 'beforenotok'
 class Dependencies:
     """Keeps jobs held until what they depend on has happened.
 
-    Parameters
-    ----------
-    registry
-        the jobs
-    release, abort
-        called with a job that may run now, and with one that never can
+    :param registry: the jobs
+    :param release, abort: called with a job that may run now, and with one that never can
     """
 
     def __init__(self, registry: Registry, release: Callable[[Job], None], abort: Callable[[Job], None]) -> None:

@@ -65,12 +65,8 @@ def _copy(source: Path, target: Path) -> None:
 class Execution:
     """One run of a job.
 
-    Parameters
-    ----------
-    job
-        the job; its script and place are set
-    on_end
-        called once with the job's Exit_status, when no process of it is left
+    :param job: the job; its script and place are set
+    :param on_end: called once with the job's Exit_status, when no process of it is left
     """
 
     def __init__(self, job: Job, loop: Loop, settings: Callable[[], Settings], on_end: Callable[[int], None]) -> None:
@@ -244,10 +240,7 @@ class Execution:
     def kill_at_once(self, exit_status: int) -> None:
         """Kill the job in the moment of its start, when PBS does not know yet what it is to wait for.
 
-        Parameters
-        ----------
-        exit_status
-            what PBS then says of it
+        :param exit_status: what PBS then says of it
         """
         self._given_status = exit_status
         self.kill()

@@ -53,12 +53,8 @@ class Interventions:
 
         One that is ending already is refused, as was seen on a real PBS.
 
-        Parameters
-        ----------
-        by
-            who does it, as ``user@host``; nobody is named where a manager uses force
-        force
-            whether to begin with KILL
+        :param by: who does it, as ``user@host``; nobody is named where a manager uses force
+        :param force: whether to begin with KILL
         """
         if job.state == 'E':
             raise refuse(WRONG_STATE)

@@ -51,24 +51,15 @@ def stamp(moment: float) -> str:
 class Job:
     """A job, an array or a subjob.
 
-    Attributes
-    ----------
-    values
-        PBS attributes but the lists; moments as seconds since 1970
-    used
-        ``resources_used``, empty where nothing was reported yet
-    pending, dependents
-        what it still depends on and what depends on it, as pairs of type and job id
-    subjobs
-        of an array: the jobs that were started, by index
-    waiting
-        of an array: indices that were not started, in order
-    on_end, on_requeue
-        what is called when it has ended, and when it is back in the queue
-    deleted, forced, forgotten
-        whether ``qdel`` ended it, with ``-W force``, and whether it leaves the history with its end (``-x``)
-    requeued
-        the Exit_status with which it goes back to the queue when its processes have ended
+    :param values: PBS attributes but the lists; moments as seconds since 1970
+    :param used: ``resources_used``, empty where nothing was reported yet
+    :param pending, dependents: what it still depends on and what depends on it, as pairs of type and job id
+    :param subjobs: of an array: the jobs that were started, by index
+    :param waiting: of an array: indices that were not started, in order
+    :param on_end, on_requeue: what is called when it has ended, and when it is back in the queue
+    :param deleted, forced, forgotten: whether ``qdel`` ended it, with ``-W force``, and whether it leaves the history
+        with its end (``-x``)
+    :param requeued: the Exit_status with which it goes back to the queue when its processes have ended
     """
 
     number: int

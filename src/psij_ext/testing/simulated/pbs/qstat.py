@@ -51,10 +51,7 @@ class Answer:
 class Qstat:
     """One call of ``qstat``.
 
-    Parameters
-    ----------
-    path, words
-        the command line
+    :param path, words: the command line
     """
 
     def __init__(self, registry: Registry, settings: Settings, path: str, words: list[str]) -> None:

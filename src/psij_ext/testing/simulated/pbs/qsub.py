@@ -76,16 +76,9 @@ def submit(
 ) -> tuple[Answer, Job | None]:
     """Answer ``qsub``.
 
-    Parameters
-    ----------
-    script
-        what came on standard input, or None where it was not read
-    admit
-        makes a job of a submission and queues it
-
-    Returns
-    -------
-    The answer and, where ``qsub`` waits for its end (``-W block=true``), the job.
+    :param script: what came on standard input, or None where it was not read
+    :param admit: makes a job of a submission and queues it
+    :return: the answer and, where ``qsub`` waits for its end (``-W block=true``), the job.
     """
     try:
         submission = _read(call, script, settings)

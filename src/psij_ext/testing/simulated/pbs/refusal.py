@@ -16,14 +16,9 @@ MESSAGES = {
 class Refusal(Exception):
     """PBS says no.
 
-    Parameters
-    ----------
-    code
-        the command's exit code
-    message
-        the text without the command's name before it
-    usage
-        whether the command then tells how it is used
+    :param code: the command's exit code
+    :param message: the text without the command's name before it
+    :param usage: whether the command then tells how it is used
     """
 
     def __init__(self, code: int, message: str = '', usage: bool = False) -> None:

@@ -130,14 +130,9 @@ def json_report(
 ) -> str:
     """Write ``qstat -f -F json``.
 
-    Parameters
-    ----------
-    jobs
-        id and attributes of each; without any there is no member ``Jobs``
-    now
-        seconds since 1970
-    output
-        ``'23.06'`` or ``'head'``
+    :param jobs: id and attributes of each; without any there is no member ``Jobs``
+    :param now: seconds since 1970
+    :param output: ``'23.06'`` or ``'head'``
     """
     new = output == 'head'
     write: Writer = new_value if new else old_value

@@ -158,12 +158,8 @@ def _total(chunks: list[Chunk], name: str) -> str | None:
 def settle(asked: dict[str, str], gpus: bool) -> Wanted:
     """Complete a job's resources as the server does at submission.
 
-    Parameters
-    ----------
-    asked
-        the checked values of ``-l``; empty ones say nothing
-    gpus
-        whether the server knows the resource ``ngpus``
+    :param asked: the checked values of ``-l``; empty ones say nothing
+    :param gpus: whether the server knows the resource ``ngpus``
     """
     shown = {name: value for name, value in asked.items() if value}
     for name in asked:

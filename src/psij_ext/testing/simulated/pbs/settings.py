@@ -11,45 +11,27 @@ class Settings:
 
     A real PBS needs one to three seconds for most of the steps that have a delay here; the defaults make tests fast.
 
-    Parameters
-    ----------
-    server, version
-        the names that PBS gives of itself
-    nodes, cpus, memory, gpus
-        how many nodes there are, and what each has; memory in kB; without gpus PBS does not know the resource ``ngpus``
-    queues
-        the execution queues; jobs go to the first where they name none
-    output
-        ``'23.06'``: JSON as OpenPBS 23.06.06 writes it, defects included; ``'head'``: as its successor does
-    history
-        whether finished jobs are kept (``job_history_enable``); off in a PBS that nobody configured
-    pass_environment
-        whether ``qsub -V`` works; in 23.06.06 it passes nothing
-    managers
-        users who may do what only a manager may (``qrerun``, ``qsig -s suspend``)
-    home, shell
-        where and by what jobs run; otherwise as the user database says
-    start_delay, session_delay
-        from substate 41 to the job's start, and from there to substate 42
-    finish_delay
-        from the end of a job's processes until PBS sees it; the job shows R meanwhile
-    staging_delay
-        how long a job shows E while its output is delivered
-    delivery_timeout
-        how long PBS tries to deliver output that cannot be delivered (E meanwhile; 30 s in a real one)
-    kill_delay
-        from TERM to KILL
-    early_exit_status
-        what becomes of a job that is deleted in substate 41: it is killed without TERM and has this Exit_status, of
-        which 0, 265 and 271 were seen on a real PBS; with None it gets TERM as later
-    reply_delay
-        how long an answer takes that PBS has already acted on
-    scheduling, queue_enabled, queue_started
-        whether jobs are started, accepted, started from the queues
-    max_array_size, max_queued, max_walltime
-        limits for arrays, for a user's queued jobs and for the walltime
-    down, hung
-        whether the server refuses connections, or accepts them and says nothing
+    :param server, version: the names that PBS gives of itself
+    :param nodes, cpus, memory, gpus: how many nodes there are, and what each has; memory in kB; without gpus PBS does
+        not know the resource ``ngpus``
+    :param queues: the execution queues; jobs go to the first where they name none
+    :param output: ``'23.06'``: JSON as OpenPBS 23.06.06 writes it, defects included; ``'head'``: as its successor does
+    :param history: whether finished jobs are kept (``job_history_enable``); off in a PBS that nobody configured
+    :param pass_environment: whether ``qsub -V`` works; in 23.06.06 it passes nothing
+    :param managers: users who may do what only a manager may (``qrerun``, ``qsig -s suspend``)
+    :param home, shell: where and by what jobs run; otherwise as the user database says
+    :param start_delay, session_delay: from substate 41 to the job's start, and from there to substate 42
+    :param finish_delay: from the end of a job's processes until PBS sees it; the job shows R meanwhile
+    :param staging_delay: how long a job shows E while its output is delivered
+    :param delivery_timeout: how long PBS tries to deliver output that cannot be delivered (E meanwhile; 30 s in a real
+        one)
+    :param kill_delay: from TERM to KILL
+    :param early_exit_status: what becomes of a job that is deleted in substate 41: it is killed without TERM and has
+        this Exit_status, of which 0, 265 and 271 were seen on a real PBS; with None it gets TERM as later
+    :param reply_delay: how long an answer takes that PBS has already acted on
+    :param scheduling, queue_enabled, queue_started: whether jobs are started, accepted, started from the queues
+    :param max_array_size, max_queued, max_walltime: limits for arrays, for a user's queued jobs and for the walltime
+    :param down, hung: whether the server refuses connections, or accepts them and says nothing
     """
 
     server: str = 'pbshost1'

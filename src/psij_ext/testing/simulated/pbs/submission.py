@@ -156,14 +156,9 @@ class Submission:
     def complete(self, name: str, pass_environment: bool, server: str) -> None:
         """Make the checks that ``qsub`` makes last, and collect the variables.
 
-        Parameters
-        ----------
-        name
-            the job's name where no option gave one
-        pass_environment
-            whether ``-V`` works
-        server
-            the server's host
+        :param name: the job's name where no option gave one
+        :param pass_environment: whether ``-V`` works
+        :param server: the server's host
         """
         hosts = ('localhost', server, os.uname().nodename)
         if 'PBS_SHELL' in self.environment:

@@ -105,14 +105,9 @@ def quoted(variables: list[str]) -> str:
 def collect(environment: dict[str, str], folder: str, option: str | None, everything: bool) -> list[str]:
     """Return the variables that travel with a job, as ``NAME=value``, without those that the server adds.
 
-    Parameters
-    ----------
-    environment, folder
-        of the submitting command
-    option
-        the value of ``-v``
-    everything
-        whether ``-V`` was given and works
+    :param environment, folder: of the submitting command
+    :param option: the value of ``-v``
+    :param everything: whether ``-V`` was given and works
     """
     own = {'HOME': '/', **environment}
     values = [(f'PBS_O_{name}', own[name]) for name in PASSED_ON if name in own]
