@@ -13,7 +13,8 @@ from psij_ext.core.job import Job
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import PsijExtError
-from psij_ext.executors.following import FollowingExecutor, read_spec
+from psij_ext.executors.following import FollowingExecutor
+from psij_ext.executors.remembering import read_spec
 from psij_ext.runtime.ending import kept_end
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.look import Look, record_silently

@@ -21,6 +21,7 @@ from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import InvalidJobException, PsijExtError, SubmitException, SubmitUncertain
 from psij_ext.executors.control import ControllingExecutor
+from psij_ext.executors.remembering import own_stderr, read_spec, remember, submission_time
 from psij_ext.runtime import processes
 from psij_ext.runtime.callbacks import CallbackThread
 from psij_ext.runtime.ending import keep_end
@@ -28,7 +29,7 @@ from psij_ext.runtime.evidence import Patience
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.forking import renew_in_children
 from psij_ext.runtime.jobfolder import JobFolder, check_private, new_nonce
-from psij_ext.runtime.look import Look, SilentSource, look, record_silently
+from psij_ext.runtime.look import Look, SilentSource, look
 from psij_ext.runtime.monitor import StatusMonitor, StatusSource
 from psij_ext.runtime.places import default_work_directory
 from psij_ext.runtime.schedule import Rhythm
@@ -181,7 +182,7 @@ class FollowingExecutor(ControllingExecutor):
             submitted = submission_time(folder)
         self._update_job_status(job, JobStatus(JobState.QUEUED))
         followed = Followed(
-            job, native_id, folder, self._report, submitted=submitted, stderr_path=_own_stderr(job.spec),
+            job, native_id, folder, self._report, submitted=submitted, stderr_path=own_stderr(job.spec),
             patience=self._patience())
         followed.cancel_acknowledged = folder is not None and folder.cancel_noted
         self._follow(followed)
@@ -193,7 +194,7 @@ class FollowingExecutor(ControllingExecutor):
 
         :param folders: the jobs' folders. One whose job was not submitted is passed over.
         """
-        remembered = [followed for followed in map(self._remember, folders) if followed is not None]
+        remembered = [remember(folder, self) for folder in folders if folder.native_id is not None]
         ours: list[Followed] = []
         reused: list[Followed] = []
         for followed in remembered:
@@ -260,7 +261,7 @@ class FollowingExecutor(ControllingExecutor):
                            native_id, job.id, folder.path, error)
         self._update_job_status(job, JobStatus(JobState.QUEUED))
         self._get_monitor().follow(Followed(
-            job, native_id, folder, self._report, stderr_path=_own_stderr(spec), patience=self._patience()))
+            job, native_id, folder, self._report, stderr_path=own_stderr(spec), patience=self._patience()))
 
     def _launcher(self, spec: JobSpec) -> Launcher:
         name = spec.launcher or Launcher.DEFAULT_LAUNCHER_NAME
@@ -307,21 +308,6 @@ class FollowingExecutor(ControllingExecutor):
         if followed is not None:
             self._follow(followed)
 
-    def _remember(self, folder: JobFolder) -> Followed | None:
-        native_id = folder.native_id
-        if native_id is None:
-            return None
-        job = Job(read_spec(folder))
-        job._set_id(folder.job_id)
-        job._bind(self)
-        job._set_native_id(native_id)
-        submitted = submission_time(folder)
-        job._record(JobStatus(JobState.QUEUED, time=submitted))
-        followed = Followed(
-            job, native_id, folder, record_silently, submitted=submitted, stderr_path=_own_stderr(job.spec))
-        followed.cancel_acknowledged = folder.cancel_noted
-        return followed
-
     def _report(self, job: Job, status: JobStatus, exit_info: ExitInfo | None, requeued: bool) -> None:
         if exit_info is not None and not job.status.final:
             job._set_exit_info(exit_info)
@@ -335,31 +321,6 @@ class FollowingExecutor(ControllingExecutor):
     def _notify(self, job: Job, status: JobStatus) -> None:
         if job._callback is not None or self._callback is not None:
             self._callbacks.call(functools.partial(super()._notify, job, status))
-
-
-def read_spec(folder: JobFolder) -> JobSpec | None:
-    """Read the spec of a job back from its folder; None where it cannot be read."""
-    text = folder.read_spec()
-    if text is None:
-        return None
-    try:
-        return JSONSerializer().loads(text)
-    except (TypeError, ValueError) as error:
-        logger.warning('The spec in %s cannot be read: %s', folder.path, error)
-        return None
-
-
-def submission_time(folder: JobFolder) -> float:
-    """Read when a job was submitted, in seconds since the epoch; 0 where that cannot be read."""
-    submitted = (folder.read_record() or {}).get('submitted')
-    return submitted if isinstance(submitted, float) else 0.0
-
-
-def _own_stderr(spec: JobSpec | None) -> Path | None:
-    """Where a job's standard error goes, if not to its folder."""
-    if spec is None or spec.stderr_path is None:
-        return None
-    return (spec.directory or Path()) / spec.stderr_path
 
 
 def _close_all(*closable: Membership | CallbackThread | SpareFolders) -> None:

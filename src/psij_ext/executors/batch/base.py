@@ -11,7 +11,6 @@ import logging
 import os
 import re
 import shlex
-import weakref
 from io import StringIO
 from pathlib import Path
 from typing import Dict, List, Mapping, Sequence, Tuple
@@ -19,7 +18,7 @@ from typing import Dict, List, Mapping, Sequence, Tuple
 from psij_ext.core.control import FirstWarning
 from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
-from psij_ext.core.observation import Observation, Site
+from psij_ext.core.observation import Site
 from psij_ext.exceptions import (
     CommandError,
     CommandTimeout,
@@ -31,10 +30,11 @@ from psij_ext.exceptions import (
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
 from psij_ext.executors.batch.control import SchedulerControl
 from psij_ext.executors.batch.dialect import SchedulerDialect
-from psij_ext.executors.batch.doubts import Doubts
+from psij_ext.executors.batch.source import SchedulerSource
 from psij_ext.executors.configuration import own_config
 from psij_ext.executors.custom_attributes import meant_for
-from psij_ext.executors.following import FollowingExecutor, submission_time
+from psij_ext.executors.following import FollowingExecutor
+from psij_ext.executors.remembering import submission_time
 from psij_ext.runtime import processes
 from psij_ext.runtime.command import (
     CommandResult,
@@ -293,7 +293,7 @@ class BatchSchedulerExecutor(SchedulerDialect, FollowingExecutor):
         return own_config(self.config_class, self.config)
 
     def _make_source(self) -> StatusSource:
-        return _SchedulerSource(self)
+        return SchedulerSource(self)
 
     @property
     def _scheduler_key(self) -> object:
@@ -311,43 +311,6 @@ class BatchSchedulerExecutor(SchedulerDialect, FollowingExecutor):
 
     def _patience(self) -> Patience:
         return Patience(for_absent=self._batch_config.absence_grace)
-
-
-class _SchedulerSource:
-    """Asks a scheduler through its dialect's commands."""
-
-    def __init__(self, executor: BatchSchedulerExecutor) -> None:
-        # The monitor's thread alone must not keep an executor alive that everybody else has forgotten.
-        self._reference = weakref.ref(executor)
-        # Until the site has been asked, an absent job may still be found in accounting.
-        self.has_accounting = True
-        self._doubts = Doubts()
-
-    @property
-    def _executor(self) -> BatchSchedulerExecutor:
-        executor = self._reference()
-        if executor is None:
-            raise ParseError('The executor is gone.')
-        return executor
-
-    def queue(self, native_ids: Sequence[str]) -> Mapping[str, Observation]:
-        executor = self._executor
-        answer = executor.parse_status(executor.run_query(executor.get_status_command(native_ids)))
-        self.has_accounting = executor.get_accounting_command(native_ids, 0.0) is not None
-        return self._doubts.settle(answer, native_ids, executor.spellings, self._ask_alone)
-
-    def accounting(self, native_ids: Sequence[str], since: float) -> Mapping[str, Observation]:
-        executor = self._executor
-        command = executor.get_accounting_command(native_ids, since)
-        if command is None:
-            return {}
-        answer = executor.parse_accounting(executor.run_query(command))
-        return self._doubts.settle(answer, native_ids, executor.spellings)
-
-    def _ask_alone(self, native_id: str) -> Mapping[str, Observation] | None:
-        executor = self._executor
-        command = executor.get_single_status_command(native_id)
-        return None if command is None else executor.parse_single_status(executor.run_query(command))
 
 
 def _unknown_outcome(error: CommandError, folder: JobFolder) -> SubmitException:
