@@ -3,6 +3,7 @@ from __future__ import annotations
 from scenes import ACTIVE, CANCELED, COMPLETED, FAILED, QUEUED, STAGE_OUT, TIMED_OUT, Scene, row
 
 from psij_ext.core.exit_info import ExitReason
+from psij_ext.core.job import Job
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.staging import StageIn
 from psij_ext.core.state import JobState
@@ -151,3 +152,48 @@ def test_the_end_of_one_follower_does_not_cut_off_the_others(scene: Scene) -> No
     scene.enter(first, 'STAGE_OUT')
     scene.poll()
     assert (first.status.state, third.status.state) == (STAGE_OUT, STAGE_OUT)
+
+
+def test_a_job_whose_id_was_given_again_is_told_nothing_of_the_younger_one(scene: Scene) -> None:
+    """A controller that lost its state counts its ids once more (SCHEDULER-FACTS, Slurm 3)."""
+    lost, younger = scene.follow('1'), Job(JobSpec('/bin/date'))
+    keep_native_id(JobFolder(scene.work / lost.id), '1')
+    scene.source.rows['1'] = row(ACTIVE)
+    scene.pass_time(30)
+    assert lost.status.state is ACTIVE
+    folder = JobFolder.create(scene.work, younger.id)
+    keep_native_id(folder, '1')
+    scene.follow('1', job=younger, folder=folder)
+    scene.source.rows['1'] = row(COMPLETED, ExitReason.EXITED, code=0)
+    scene.pass_time(31)
+    assert (younger.status.state, lost.status.state) == (COMPLETED, ACTIVE)
+    scene.pass_time(180)
+    assert lost.exit_info is not None
+    assert lost.exit_info.reason is ExitReason.LOST
+
+
+def keep_native_id(folder: JobFolder, native_id: str) -> None:
+    folder.open_journal({'job_id': folder.job_id}, '')
+    folder.set_native_id(native_id)
+
+
+def test_a_job_that_only_accounting_calls_alive_is_lost_in_the_end(accounted: Scene) -> None:
+    """A controller that lost a job never tells accounting of its end."""
+    job = accounted.follow('1')
+    accounted.source.rows['1'] = accounted.source.accounts['1'] = row(ACTIVE)
+    accounted.pass_time(60)
+    del accounted.source.rows['1']
+    accounted.pass_time(90)
+    assert job.status.state is ACTIVE
+    accounted.pass_time(90)
+    assert job.exit_info is not None
+    assert job.exit_info.reason is ExitReason.LOST
+
+
+def test_what_was_said_of_an_id_before_a_job_had_it_is_not_about_that_job(accounted: Scene) -> None:
+    accounted.follow('1')
+    accounted.source.accounts['1'] = row(CANCELED, ExitReason.CANCELED)
+    accounted.pass_time(30)
+    younger = accounted.follow('1')
+    accounted.poll()
+    assert younger.status.state is QUEUED

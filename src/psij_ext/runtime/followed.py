@@ -76,6 +76,12 @@ class Followed:
         """Put together all that is known of the job."""
         queue_presence, in_queue = queue.about(self)
         accounting_presence, in_accounting = accounting.about(self)
+        if (in_queue is not None or in_accounting is not None) and self._lost_its_id():
+            in_queue = in_accounting = None
+            queue_presence, accounting_presence = _nothing_of(queue_presence), _nothing_of(accounting_presence)
+        if queue_presence is Presence.ABSENT and in_accounting is not None and _is_alive(in_accounting):
+            # The queue would have it. Nobody has told accounting of the end: a controller that lost the job never will.
+            accounting_presence, in_accounting = Presence.ABSENT, None
         if in_queue is not None:
             self.last_seen = in_queue
             if in_queue.status.state is JobState.QUEUED:
@@ -106,6 +112,13 @@ class Followed:
             request=self._request() if over or current_record is not None else None,
             waited_for_cause=None if self.record_found_at is None else now - self.record_found_at,
             absent_for=None if self.absent_since is None else queue.asked_at - self.absent_since)
+
+    def _lost_its_id(self) -> bool:
+        """Whether its id is another job's now: a scheduler that lost its state counts its ids once more."""
+        if self.folder is None:
+            return False
+        holder = JobFolder.find(self.folder.path.parent, self.native_id)
+        return holder is not None and holder.job_id != self.folder.job_id
 
     @property
     def attempt(self) -> int:
@@ -147,6 +160,15 @@ class Followed:
         submitted = (record or {}).get('submitted')
         # 0 stands for any time: the job was submitted by others.
         return request_of(self.job.spec, submitted if isinstance(submitted, float) else self.submitted or None)
+
+
+def _nothing_of(presence: Presence) -> Presence:
+    return Presence.ABSENT if presence is Presence.FOUND else presence
+
+
+def _is_alive(observation: Observation) -> bool:
+    state = observation.status.state
+    return not state.final and state is not JobState.NEW
 
 
 @dataclass

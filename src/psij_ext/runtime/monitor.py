@@ -122,6 +122,8 @@ class StatusMonitor:
         """Take a job in for the next `poll_once`, without a thread that calls it."""
         with self._lock:
             self._followed[followed.job.id] = followed
+            # What was said before is about another job of this id, if about any.
+            followed.read_at = max(followed.read_at, self._clock())
             self._unread.add(followed.job.id)
             if followed.folder is not None and followed.folder.job_id != followed.job.id:
                 self._attached.setdefault(followed.folder.job_id, set()).add(followed.job.id)
@@ -213,6 +215,7 @@ class StatusMonitor:
         # What the last answer said of a job whose folder told something new at the same time was put aside.
         return {followed.job.id for followed in jobs
                 if followed.job.id in self._cause_deadlines or followed.read_at >= asked_before
+                or followed.absent_since is not None
                 or self._has_news(before, followed.native_id)}
 
     def _ask_accounting(self, jobs: Sequence[Followed], now: float) -> None:

@@ -139,7 +139,8 @@ def script_context(
     :param folder: where the script keeps its records.
     :param nonce: the name of this submission.
     :param mailbox: where the script leaves its hints; None for nowhere.
-    :param scheduled: whether a scheduler runs the script, which can start processes on the job's machines.
+    :param scheduled: whether a scheduler runs the script, which can start processes on the job's machines, and end
+        them.
     :raises InvalidJobException: if the spec has no executable, or stages from or to another host.
     """
     spec = job.spec
@@ -156,7 +157,7 @@ def script_context(
         'joined': _is_one_file(spec.stdout_path, spec.stderr_path),
         'pre_launch': _optional_path(spec.pre_launch), 'post_launch': _optional_path(spec.post_launch),
         'launch_command': launch_command(job, launcher),
-        'measures': launcher.keeps_process_tree(job, scheduled=scheduled),
+        'scheduled': scheduled, 'measures': launcher.keeps_process_tree(job, scheduled=scheduled),
         **_staging_context(spec),
         **resource_context(spec),
         **attribute_context(spec),

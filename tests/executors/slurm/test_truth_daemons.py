@@ -87,7 +87,7 @@ def controller_that_lost_its_memory(stage: Stage) -> None:
     known.ends(f'{RAN} FAILED', ExitReason.EXITED, 3)
 
 
-@scene(wrong='what accounting once said, RUNNING, keeps it alive for ever', worlds=('accounts',))
+@scene
 def job_that_the_controller_lost(stage: Stage) -> None:
     """The controller ends it by KILL, since it does not know it; no exit record is written, and no accounts are kept."""
     hasty = Stage(stage.cluster, stage.folder, absence_grace=3)
@@ -99,19 +99,21 @@ def job_that_the_controller_lost(stage: Stage) -> None:
     hasty.close()
 
 
-@scene(wrong='what Slurm says of the younger job that was given its id is believed of the lost one')
+@scene
 def id_given_twice(stage: Stage) -> None:
     """A controller that lost a job gives its id to the next one."""
+    hasty = Stage(stage.cluster, stage.folder, absence_grace=3)
     saved = _save(stage, stage.play('exit 0', hold=None))
     stage.play('exit 0')  # its id goes to the question of scripts/slurm whether the controller takes jobs
-    lost = _awaiting(stage, 5)
+    lost = _awaiting(hasty, 5)
     lost.sees(RAN)
     _restart_with(stage, saved)
     heir = _awaiting(stage, 6)
     assert heir.native_id == lost.native_id
     heir.let_go()
     heir.ends(f'{RAN} FAILED', ExitReason.EXITED, 6)
-    lost.ends(f'{RAN} FAILED', ExitReason.LOST)
+    lost.ends(f'{RAN} FAILED', ExitReason.LOST, seconds=15)
+    hasty.close()
 
 
 def _save(stage: Stage, latest: Play) -> Path:
