@@ -40,7 +40,7 @@ class Shell:
         done = subprocess.run(self.argv(*words), cwd=self.folder, env=self.environment, capture_output=True,
                               stdin=subprocess.DEVNULL, timeout=SECONDS)
         assert code in (None, done.returncode), f'{words} ended with {done.returncode}: {done.stdout!r} {done.stderr!r}'
-        assert b'Traceback' not in done.stderr
+        assert b'Traceback' not in done.stderr, done.stderr.decode()
         return done
 
     def start(self, *words: object, **options: Any) -> subprocess.Popen[bytes]:

@@ -15,6 +15,7 @@ from simple_dialect import FakeRunner, SimpleExecutor, result
 
 from psij_ext import Job, JobSpec, JobState
 from psij_ext.executors.batch import BatchSchedulerExecutorConfig
+from psij_ext.runtime import sharing
 from psij_ext.runtime.command import CommandResult
 
 PATIENCE = timedelta(seconds=10)
@@ -53,7 +54,8 @@ def all_in(state: str) -> Callable[..., CommandResult]:
 
 
 def monitors() -> int:
-    return sum(1 for thread in threading.enumerate() if thread.name.startswith('psij-ext monitor'))
+    names = [f'psij-ext monitor of {kind.__name__}' for kind in (SimpleExecutor, SecondExecutor)]
+    return sum(1 for thread in threading.enumerate() if thread.name in names)
 
 
 def submitted(executor: SimpleExecutor) -> Job:
@@ -98,6 +100,28 @@ def test_who_closes_leaves_the_others_jobs_followed(make: Make, runner: FakeRunn
     assert (kept.status.state, left.status.state) == (JobState.COMPLETED, JobState.ACTIVE)
     second.close()
     assert monitors() == 0
+
+
+def test_who_closes_while_a_round_is_on_disturbs_nothing(
+        make: Make, runner: FakeRunner, caplog: pytest.LogCaptureFixture) -> None:
+    asked, may_answer = threading.Event(), threading.Event()
+
+    def answer(argv: list[str], folder: Path) -> CommandResult:
+        asked.set()
+        assert may_answer.wait(PATIENCE.total_seconds())
+        return all_in('running')(argv, folder)
+
+    runner.answers['status'] = answer
+    executor = make()
+    submitted(executor)
+    assert asked.wait(PATIENCE.total_seconds())
+    closing = threading.Thread(target=executor.close)
+    closing.start()
+    until(lambda: not sharing._monitors.by_key)
+    may_answer.set()
+    closing.join(PATIENCE.total_seconds())
+    assert not closing.is_alive()
+    assert [record for record in caplog.records if record.levelname in ('WARNING', 'ERROR')] == []
 
 
 def test_a_closed_executor_may_submit_again(make: Make, runner: FakeRunner) -> None:

@@ -12,5 +12,6 @@ def main() -> None:
     open_closed_streams()
     try:
         app(prog_name='psij-ext')
-    finally:
-        flush_output()
+    except SystemExit as end:
+        flush_output(is_failure_told=bool(end.code))
+        raise

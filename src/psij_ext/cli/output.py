@@ -50,15 +50,18 @@ def open_closed_streams() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), 'w', encoding='utf-8'))
 
 
-def flush_output() -> None:
-    """Write what is left of standard output, and fail in one line if it cannot be written."""
+def flush_output(*, is_failure_told: bool) -> None:
+    """Write what is left of standard output, and fail in one line if it cannot be written.
+
+    :param is_failure_told: whether the command has failed already and has said why.
+    """
     try:
         sys.stdout.flush()
     except OSError as error:
         # Python would try it once more at the very end, and tell of it in its own way.
         with Path(os.devnull).open('wb') as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
-        if error.errno != errno.EPIPE:
+        if error.errno != errno.EPIPE and not is_failure_told:
             say(f'standard output cannot be written: {error.strerror}')
         sys.exit(1)
 

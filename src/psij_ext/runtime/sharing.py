@@ -54,10 +54,11 @@ class Membership:
             shared, self._shared = self._shared, None
             if shared is None:
                 return
-            shared.members.remove(self)
-            if shared.members:
+            if len(shared.members) > 1:
+                shared.members.remove(self)
                 shared.agree()
                 return
+            # The last one stays a member: a round may be on that asks through it.
             if _monitors.by_key.get(shared.key) is shared:
                 del _monitors.by_key[shared.key]
         shared.monitor.close()
