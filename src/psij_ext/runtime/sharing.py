@@ -43,10 +43,10 @@ class Membership:
                     shared = _monitors.by_key[key] = _Shared(key, self, name)
                 else:
                     shared.members.append(self)
-                    shared.agree()
                 # The garbage collector may have ended the others' memberships, and so the monitor, just now.
                 if _monitors.by_key.get(key) is shared:
                     self._shared = shared
+        self._shared.agree()
 
     def close(self) -> None:
         """Leave the monitor; who leaves as the last one ends it. May be called more than once."""
@@ -54,14 +54,16 @@ class Membership:
             shared, self._shared = self._shared, None
             if shared is None:
                 return
-            if len(shared.members) > 1:
+            others = len(shared.members) > 1
+            if others:
                 shared.members.remove(self)
-                shared.agree()
-                return
             # The last one stays a member: a round may be on that asks through it.
-            if _monitors.by_key.get(shared.key) is shared:
+            elif _monitors.by_key.get(shared.key) is shared:
                 del _monitors.by_key[shared.key]
-        shared.monitor.close()
+        if others:
+            shared.agree()
+        else:
+            shared.monitor.close()
 
 
 class _Shared:
@@ -73,7 +75,9 @@ class _Shared:
         self.monitor = StatusMonitor(_AnyOf(self), first.rhythm, name)
 
     def agree(self) -> None:
-        rhythms = [member.rhythm for member in self.members]
+        # Not under the lock of all monitors: in a monitor's thread, which holds that monitor's lock, the garbage
+        # collector may wait for the other.
+        rhythms = [member.rhythm for member in list(self.members)]
         self.monitor.set_rhythm(Rhythm(
             first=min(rhythm.first for rhythm in rhythms), interval=min(rhythm.interval for rhythm in rhythms),
             failed_rounds=min(rhythm.failed_rounds for rhythm in rhythms)))
