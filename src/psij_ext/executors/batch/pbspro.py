@@ -135,7 +135,7 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         delimiters in a value are escaped, and a job is one line. JSON of OpenPBS 23.06 does not.
         """
         # One id that is none makes qstat fail.
-        chosen = [each for each in native_ids if pbspro_records.is_id(each)] if len(native_ids) <= _MOST_IDS else []
+        chosen = [*filter(self.native_id_pattern.fullmatch, native_ids)] if len(native_ids) <= _MOST_IDS else []
         return ['qstat', '-E', '-f', *self._history, '-F', 'dsv', '-D', _DELIMITER, *chosen]
 
     def parse_status_output(self, exit_code: int, out: str) -> Dict[str, JobStatus]:
@@ -167,7 +167,7 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
 
     def get_single_status_command(self, native_id: str) -> List[str] | None:
         """Return the qstat command for this job alone, in the format for people; None where it is no id."""
-        return ['qstat', '-f', *self._history, native_id] if pbspro_records.is_id(native_id) else None
+        return ['qstat', '-f', *self._history, native_id] if self.native_id_pattern.fullmatch(native_id) else None
 
     def parse_single_status(self, result: CommandResult) -> Mapping[str, Observation]:
         """Read what qstat tells people of a job.

@@ -132,11 +132,6 @@ def short_id(native_id: str) -> str:
     return f'{number}{dot}{server.partition(".")[0].partition("@")[0]}'
 
 
-def is_id(text: str) -> bool:
-    """Whether PBS could take a text for the id of a job."""
-    return NATIVE_ID.fullmatch(text) is not None
-
-
 def parse_server(text: str) -> Site:
     """Read what `qstat -B -f` tells of the server."""
     attributes = dict(_SERVER_ATTRIBUTE.findall(text))

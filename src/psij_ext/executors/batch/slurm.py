@@ -21,7 +21,6 @@ from psij_ext.runtime.command import CommandResult, command_error
 from psij_ext.runtime.script import hours_minutes_seconds
 
 _SUBMITTED = re.compile(r'^(?:Submitted batch job )?(\d+)(?:(?:;| on cluster )([\w.-]+))?\s*$', re.ASCII | re.MULTILINE)
-_NATIVE_ID = re.compile(r'\d{1,18}(?:_\d{1,18}|\+\d{1,9})?(?:;[\w.-]+)?', re.ASCII)
 _NO_ANSWER = (
     'Socket timed out', 'Unable to contact slurm controller', 'Connection refused', 'Zero Bytes were transmitted')
 _TRANSIENT = (
@@ -61,7 +60,7 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         'input': 'use JobSpec.stdin_path', 'i': 'use JobSpec.stdin_path',
         'output': 'use JobSpec.stdout_path', 'o': 'use JobSpec.stdout_path',
         'wait': 'use Job.wait', 'W': 'use Job.wait', 'wrap': 'use JobSpec.executable'}
-    native_id_pattern = _NATIVE_ID
+    native_id_pattern = re.compile(r'\d{1,18}(?:_\d{1,18}|\+\d{1,9})?(?:;[\w.-]+)?', re.ASCII)
     # sbatch(1), "INPUT ENVIRONMENT VARIABLES": options in the environment beat the directives in a script.
     native_variables = ('SBATCH_', 'SLURM_', 'SQUEUE_', 'SCANCEL_', 'SACCT_', 'SALLOC_', 'SRUN_')
     kept_variables = ('SLURM_CONF', 'SLURM_CONF_SERVER', 'SLURM_JWT', 'SLURM_CLUSTERS')
@@ -268,7 +267,7 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
 
     def _selection(self, native_ids: Sequence[str], by_id: str, by_user: str) -> list[str]:
         # One id that is none makes the command fail for all.
-        parts = [native_id.partition(';') for native_id in native_ids if _NATIVE_ID.fullmatch(native_id)]
+        parts = [native_id.partition(';') for native_id in filter(self.native_id_pattern.fullmatch, native_ids)]
         clusters = {cluster for _, _, cluster in parts if cluster}
         if clusters and not all(cluster for _, _, cluster in parts):
             # A list of clusters leaves out the one that is asked without a list, unless it is named.
