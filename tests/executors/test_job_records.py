@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from psij_ext.exceptions import ParseError
-from psij_ext.executors.batch import pbspro_job_record, slurm_job_record
+from psij_ext.executors.batch import pbspro_dsv, pbspro_job_record, slurm_job_record
 
 RECORDS = Path(__file__).parent.parent / 'data' / 'records'
 PBS = Path(__file__).parent.parent / 'data' / 'pbspro'
@@ -76,7 +76,8 @@ def test_values_that_look_like_other_fields() -> None:
     (r'C:\\temp', r'C:\temp'), (r'a\nb', 'a\nb'), (r'a\\nb', r'a\nb'), (r'a\,b', r'a\,b'), (r'\'q\"', r'\'q\"'), (r'end\\', 'end\\'),
     (r'a\|b', 'a|b'), (r'a\\\|b', r'a\|b')])
 def test_backslashes(written: str, value: str) -> None:
-    assert pbspro_job_record.split_fields(f'x={written}|y=1', '|') == [f'x={value}', 'y=1']
+    fields = pbspro_dsv.split_record(f'x={written}|y=1', '|')
+    assert [pbspro_dsv.read_value(field, '|') for field in fields] == [f'x={value}', 'y=1']
 
 
 def test_what_is_no_record_of_pbs() -> None:

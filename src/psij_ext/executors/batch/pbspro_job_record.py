@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Dict, List
+from typing import Dict
 
 from psij_ext.exceptions import ParseError
+from psij_ext.executors.batch.pbspro_dsv import HEAD, read_value, split_record
 
-_JOB_ID = 'Job Id: '
 # PBS prints its version on standard output, Torque on standard error: `pbs_version = 23.06.06` and `Version: 6.1.2`.
 _PBS_VERSION = re.compile(r'^pbs_version = (?:PBSPro_)?(\d+(?:\.\d+)*)', re.MULTILINE)
 _TORQUE_VERSION = re.compile(r'^Version: (\S+)', re.MULTILINE)
@@ -22,11 +22,11 @@ def parse_job(text: str, delimiter: str) -> Dict[str, str]:
     :return: the fields; none where there is no record.
     :raises ParseError: if the line is no record.
     """
-    line = next((line for line in text.split('\n') if line.startswith(_JOB_ID)), None)
+    line = next((line for line in text.split('\n') if line.startswith(HEAD)), None)
     if line is None:
         return {}
-    first, *fields = split_fields(line, delimiter)
-    record = {'Job_Id': first[len(_JOB_ID):].strip()}
+    first, *fields = (read_value(field, delimiter) for field in split_record(line, delimiter))
+    record = {'Job_Id': first[len(HEAD):].strip()}
     for field in fields:
         name, equals, value = field.partition('=')
         if not equals:
@@ -35,23 +35,6 @@ def parse_job(text: str, delimiter: str) -> Dict[str, str]:
     if len(record) == 1:
         raise ParseError(f'qstat printed no fields: {line[:1000]!r}')
     return record
-
-
-def split_fields(line: str, delimiter: str) -> List[str]:
-    r"""Divide a line of `qstat -F dsv` into its fields, and write their values as they were.
-
-    qstat was seen to put a backslash before a delimiter in a value and before a backslash, and to write a newline as
-    `\n` and a form feed as `\f`; but a backslash before a quote or a comma stands as it is. Other control characters
-    come as `^A` and so on, and stay so.
-    """
-    mark = re.escape(delimiter)
-    fields = ['']
-    for escaped, end, plain in re.findall(rf'\\({mark}|\\|n|f)|({mark})|(\\?.)', line, re.DOTALL):
-        if end:
-            fields.append('')
-        else:
-            fields[-1] += {'n': '\n', 'f': '\f'}.get(escaped, escaped) or plain
-    return fields
 
 
 def parse_version(text: str) -> str:

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import re
-from typing import Dict, Iterator, List, Mapping, Tuple
+from typing import Dict, Mapping, Tuple
 
 from psij_ext.core.observation import Observation, Observations, Site
 from psij_ext.exceptions import ParseError
+from psij_ext.executors.batch.pbspro_dsv import HEAD, find_value, split_record
 from psij_ext.executors.batch.pbspro_states import LIVING, is_end, number, observe_end, observe_living, waits
 
 # The values of the fields `LIVING`.
 Told = Tuple[str, str, str, str, str]
 
-_HEAD = 'Job Id: '
 NATIVE_ID = re.compile(r'\d{1,18}(?:\[\d{0,18}\])?(?:\.[\w.-]+)?', re.ASCII)
 _SERVER_ATTRIBUTE = re.compile(r'^\s+(\w+) = (.*)$', re.MULTILINE)
 
 
 class JobRecords:
-    r"""Reads the answers of `qstat -f -F dsv`, one after the other.
+    """Reads the answers of `qstat -f -F dsv`, one after the other.
 
     Of a job whose record cannot be read no more is known than that the server knows it; a record whose very id cannot
     be read may be about any job. Lines without a delimiter are a site's own words. What an answer says of a job just as
     the one before it did is not made anew.
 
-    :param delimiter: what stands between two fields of a record, which is a line. Inside a value, a delimiter has a
-        backslash before it, and so has a backslash; a newline is written as `\n`.
+    :param delimiter: what stands between two fields of a record.
     """
 
     def __init__(self, delimiter: str) -> None:
@@ -46,8 +45,8 @@ class JobRecords:
         while end >= 0:
             # The text is looked at where it stands: to cut 20 MB into lines costs as much as to read them.
             head = text.find(self._delimiter, start, end)
-            if text.startswith(_HEAD, start):
-                native_id = text[start + len(_HEAD):end if head < 0 else head].strip()
+            if text.startswith(HEAD, start):
+                native_id = text[start + len(HEAD):end if head < 0 else head].strip()
                 if NATIVE_ID.fullmatch(native_id) is None:
                     seen.complete = False
                 else:
@@ -83,14 +82,14 @@ class JobRecords:
         """Find the values of the fields `LIVING`; empty for those that are not there."""
         delimiter = self._delimiter
         state, comment, run_count, walltime, expected_start = self._markers
-        native_state = _value(text, state, text.find(state, head, end), head, end, delimiter)
+        native_state = find_value(text, state, text.find(state, head, end), head, end, delimiter)
         return (
             native_state,
             # These two stand near the end, the others near the beginning.
-            _value(text, comment, text.rfind(comment, head, end), head, end, delimiter),
-            _value(text, run_count, text.rfind(run_count, head, end), head, end, delimiter),
-            _value(text, walltime, text.find(walltime, head, end), head, end, delimiter),
-            _value(text, expected_start, text.find(expected_start, head, end), head, end, delimiter)
+            find_value(text, comment, text.rfind(comment, head, end), head, end, delimiter),
+            find_value(text, run_count, text.rfind(run_count, head, end), head, end, delimiter),
+            find_value(text, walltime, text.find(walltime, head, end), head, end, delimiter),
+            find_value(text, expected_start, text.find(expected_start, head, end), head, end, delimiter)
             if waits(native_state) else '')
 
 
@@ -149,57 +148,14 @@ def _check_whole(text: str, ending: str) -> None:
         raise ParseError(f'The answer of qstat ends in the middle of a record: {text[-80:]!r}')
 
 
-def _value(text: str, marker: str, place: int, start: int, end: int, delimiter: str) -> str:
-    """Cut out the value of a field of the record between two places; empty if it is not there.
-
-    :param marker: the field's name between a delimiter and `=`.
-    :param place: where it was found; -1 if it was not.
-    """
-    if place > 0 and text[place - 1] == '\\':
-        place = _unescaped(text, marker, start, end)
-    if place < 0:
-        return ''
-    first = place + len(marker)
-    last = text.find(delimiter, first, end)
-    if last > 0 and text[last - 1] == '\\':
-        last = _unescaped(text, delimiter, last, end)
-    return text[first:end if last < 0 else last]
-
-
-def _unescaped(text: str, wanted: str, start: int, end: int) -> int:
-    """Find a text that begins with a delimiter which belongs to no value; -1 if there is none."""
-    place = text.find(wanted, start, end)
-    while place >= 0 and _is_escaped(text, place):
-        place = text.find(wanted, place + 1, end)
-    return place
-
-
-def _is_escaped(text: str, place: int) -> bool:
-    backslashes = 0
-    while place - backslashes > 0 and text[place - backslashes - 1] == '\\':
-        backslashes += 1
-    return backslashes % 2 == 1
-
-
 def _fields(record: str, delimiter: str) -> Mapping[str, str]:
     """Split a record, from its first field on, into all its fields."""
     fields: Dict[str, str] = {}
-    for part in _parts(record, delimiter):
+    for part in split_record(record, delimiter):
         name, equals, value = part.partition('=')
         if equals:
             fields.setdefault(name, value)
     return fields
-
-
-def _parts(record: str, delimiter: str) -> Iterator[str]:
-    pieces: List[str] = []
-    for piece in record.split(delimiter):
-        pieces.append(piece)
-        if not _is_escaped(piece, len(piece)):
-            yield delimiter.join(pieces)
-            pieces = []
-    if pieces:
-        yield delimiter.join(pieces)
 
 
 def _add(seen: Observations, native_id: str, observation: Observation) -> None:
