@@ -172,7 +172,7 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
 
     def command_group(self, native_id: str) -> str:
         """Return the name of the job's cluster: a command acts on jobs of one."""
-        return native_id.partition(';')[2]
+        return _divide(native_id)[1]
 
     def get_cancel_many_command(self, native_ids: Sequence[str]) -> list[str]:
         """Return the scancel command for jobs of one cluster."""
@@ -187,7 +187,7 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
 
     def parse_refusals(self, result: CommandResult, native_ids: Sequence[str]) -> Mapping[str, Refusal] | None:
         """Read the line that scancel prints for each job to which it did nothing."""
-        by_number = {native_id.partition(';')[0]: native_id for native_id in native_ids}
+        by_number = {_divide(native_id)[0]: native_id for native_id in native_ids}
         lines = _NOT_CANCELLED.findall(result.error_text)
         if not lines or not all(number in by_number for number, _ in lines):
             return None
@@ -199,19 +199,21 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
 
     def get_hold_command(self, native_id: str) -> list[str]:
         """Return the scontrol command that holds a job so that its owner can release it."""
-        return ['scontrol', *self._cluster_option(native_id), 'uhold', native_id.partition(';')[0]]
+        number, cluster = _divide(native_id)
+        return ['scontrol', *_where(cluster), 'uhold', number]
 
     def get_release_command(self, native_id: str) -> list[str]:
         """Return the scontrol command that releases a job."""
-        return ['scontrol', *self._cluster_option(native_id), 'release', native_id.partition(';')[0]]
+        number, cluster = _divide(native_id)
+        return ['scontrol', *_where(cluster), 'release', number]
 
     def get_record_commands(self, native_id: str, since: float) -> list[list[str]]:
         """Return the scontrol command that shows the job; for one that left the queue, the sacct command."""
-        where, number = self._cluster_option(native_id), native_id.partition(';')[0]
-        commands = [['scontrol', *where, 'show', 'job', number]]
+        number, cluster = _divide(native_id)
+        commands = [['scontrol', *_where(cluster), 'show', 'job', number]]
         if self.site.accounting is not False:
             commands.append([
-                'sacct', *where, '--parsable2', f'--delimiter={slurm_job_record.SEPARATOR}', '--allocations',
+                'sacct', *_where(cluster), '--parsable2', f'--delimiter={slurm_job_record.SEPARATOR}', '--allocations',
                 f'--starttime={_start_time(since)}', '--format=ALL', f'--jobs={number}'])
         return commands
 
@@ -258,30 +260,37 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         return slurm_records.parse_config(result.text)
 
     @staticmethod
-    def _cluster_option(native_id: str) -> list[str]:
-        cluster = native_id.partition(';')[2]
-        return [f'--clusters={cluster}'] if cluster else []
-
-    def _named(self, native_ids: Sequence[str]) -> list[str]:
-        return [*self._cluster_option(native_ids[0]), *(native_id.partition(';')[0] for native_id in native_ids)]
+    def _named(native_ids: Sequence[str]) -> list[str]:
+        return [*_where(_divide(native_ids[0])[1]), *(_divide(native_id)[0] for native_id in native_ids)]
 
     def _selection(self, native_ids: Sequence[str], by_id: str, by_user: str) -> list[str]:
         # One id that is none makes the command fail for all.
-        parts = [native_id.partition(';') for native_id in filter(self.native_id_pattern.fullmatch, native_ids)]
-        clusters = {cluster for _, _, cluster in parts if cluster}
-        if clusters and not all(cluster for _, _, cluster in parts):
+        parts = [_divide(native_id) for native_id in filter(self.native_id_pattern.fullmatch, native_ids)]
+        clusters = {cluster for _, cluster in parts}
+        if len(clusters) > 1 and '' in clusters:
             # A list of clusters leaves out the one that is asked without a list, unless it is named.
             clusters |= {*(self.site.clusters or ())}
-        numbers = [number for number, _, _ in parts]
+        numbers = [number for number, _ in parts]
         listed = ','.join(numbers * 2 if len(numbers) == 1 else numbers)
         fits = 0 < len(listed) < _LONGEST_ARGUMENT
-        chosen = f'{by_id}={listed}' if fits else f'{by_user}={self.user}'
-        return [*([f'--clusters={",".join(sorted(clusters))}'] if clusters else []), chosen]
+        return [*_where(*clusters), f'{by_id}={listed}' if fits else f'{by_user}={self.user}']
 
     @property
     def _own_cluster(self) -> str | None:
         """The cluster whose jobs have ids without a cluster's name, if it is known."""
         return self._site.clusters[0] if self._site is not None and self._site.clusters else None
+
+
+def _divide(native_id: str) -> tuple[str, str]:
+    """Divide an id into the job's number and the name of its cluster, which is empty where the id names none."""
+    number, _, cluster = native_id.partition(';')
+    return number, cluster
+
+
+def _where(*clusters: str) -> list[str]:
+    """Return the option that leads a command to clusters; none where they have no names."""
+    names = ','.join(sorted(filter(None, clusters)))
+    return [f'--clusters={names}'] if names else []
 
 
 def _start_time(since: float) -> str:
