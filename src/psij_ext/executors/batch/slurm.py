@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import signal as signals
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 
 from psij_ext.core.job import Job
@@ -110,7 +109,7 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         given twice.
         """
         return ['squeue', '--noheader', '--array', '--states=all', f'--Format={slurm_records.QUEUE_FORMAT}',
-                *self._selection(native_ids, '--jobs', '--user')]
+                *self._selection(native_ids)]
 
     def parse_status_output(self, exit_code: int, out: str) -> dict[str, JobStatus]:
         """Read the states that squeue printed.
@@ -144,9 +143,8 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         """
         if self.site.accounting is False:
             return None
-        return ['sacct', '--noheader', '--parsable2', f'--starttime={_start_time(since)}',
-                f'--format={slurm_accounting.ACCOUNTING_FORMAT}',
-                *self._selection(native_ids, '--jobs', '--user')]
+        return ['sacct', '--noheader', '--parsable2', f'--starttime={slurm_accounting.start_time(since)}',
+                f'--format={slurm_accounting.ACCOUNTING_FORMAT}', *self._selection(native_ids)]
 
     def parse_accounting(self, result: CommandResult) -> Mapping[str, Observation]:
         """Read what sacct tells of the jobs.
@@ -214,7 +212,7 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         if self.site.accounting is not False:
             commands.append([
                 'sacct', *_where(cluster), '--parsable2', f'--delimiter={slurm_job_record.SEPARATOR}', '--allocations',
-                f'--starttime={_start_time(since)}', '--format=ALL', f'--jobs={number}'])
+                f'--starttime={slurm_accounting.start_time(since)}', '--format=ALL', f'--jobs={number}'])
         return commands
 
     def parse_record(self, result: CommandResult, native_id: str) -> dict[str, str]:
@@ -263,7 +261,7 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
     def _named(native_ids: Sequence[str]) -> list[str]:
         return [*_where(_divide(native_ids[0])[1]), *(_divide(native_id)[0] for native_id in native_ids)]
 
-    def _selection(self, native_ids: Sequence[str], by_id: str, by_user: str) -> list[str]:
+    def _selection(self, native_ids: Sequence[str]) -> list[str]:
         # One id that is none makes the command fail for all.
         parts = [_divide(native_id) for native_id in filter(self.native_id_pattern.fullmatch, native_ids)]
         clusters = {cluster for _, cluster in parts}
@@ -273,7 +271,7 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         numbers = [number for number, _ in parts]
         listed = ','.join(numbers * 2 if len(numbers) == 1 else numbers)
         fits = 0 < len(listed) < _LONGEST_ARGUMENT
-        return [*_where(*clusters), f'{by_id}={listed}' if fits else f'{by_user}={self.user}']
+        return [*_where(*clusters), f'--jobs={listed}' if fits else f'--user={self.user}']
 
     @property
     def _own_cluster(self) -> str | None:
@@ -291,11 +289,6 @@ def _where(*clusters: str) -> list[str]:
     """Return the option that leads a command to clusters; none where they have no names."""
     names = ','.join(sorted(filter(None, clusters)))
     return [f'--clusters={names}'] if names else []
-
-
-def _start_time(since: float) -> str:
-    """Write when accounting is to begin, a little before a job's submission, because clocks differ."""
-    return datetime.fromtimestamp(max(since - 60.0, 0.0)).strftime('%Y-%m-%dT%H:%M:%S')
 
 
 def _file_name_pattern(folder: str, name: str) -> str:

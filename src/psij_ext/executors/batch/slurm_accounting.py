@@ -1,4 +1,4 @@
-"""What sacct prints: how jobs ended, and what they used."""
+"""What sacct is asked for, and what it prints: how jobs ended, and what they used."""
 
 from __future__ import annotations
 
@@ -27,6 +27,11 @@ _SIZE = re.compile(r'(\d{1,18}(?:\.\d{1,9})?)([KMGTPE]?)', re.ASCII)
 _UNITS = {unit: 1024 ** power for power, unit in enumerate(('', 'K', 'M', 'G', 'T', 'P', 'E'))}
 
 Record = Mapping[str, str]
+
+
+def start_time(since: float) -> str:
+    """Write when accounts are to begin, a little before a job's submission, because clocks differ."""
+    return datetime.fromtimestamp(max(since - 60.0, 0.0)).strftime('%Y-%m-%dT%H:%M:%S')
 
 
 def parse_accounting(text: str, own_cluster: str | None = None) -> Observations:
