@@ -14,7 +14,7 @@ from psij_ext.core.state import JobState
 from psij_ext.exceptions import CommandError
 from psij_ext.runtime import processes
 from psij_ext.runtime.jobfolder import JobFolder
-from psij_ext.runtime.process_table import is_script, is_supervised, parse_native_id, running_scripts
+from psij_ext.runtime.process_table import is_script, running_scripts, session_of, supervisor_of
 from psij_ext.runtime.slots import Slots
 
 # How long a supervisor may take from its start to its handlers, and a script to its program, on a machine that is busy.
@@ -37,13 +37,13 @@ class LocalJobs:
 
         :raises CommandError: if it belongs to somebody else.
         """
-        pid, _ = parse_native_id(native_id) or (0, 0)
         # Before it has its handler, TERM would end it without a record, or be lost.
-        if self._await_handler(native_id, signal.SIGTERM):
-            _send(pid, signal.SIGTERM)
+        supervisor = self._await_handler(native_id, signal.SIGTERM)
+        if supervisor is not None:
+            _send(supervisor, signal.SIGTERM)
         elif native_id in running_scripts():
-            for member in processes.in_session(pid):
-                _send(member, signal.SIGTERM)
+            for pid in session_of(native_id):
+                _send(pid, signal.SIGTERM)
 
     def signal(self, native_id: str, folder: JobFolder | None, signal_number: int) -> None:
         """Send a signal to all processes of a job's program; the job's script and its helpers do not see it.
@@ -52,7 +52,7 @@ class LocalJobs:
         :raises CommandError: if the job waits, nothing of its program runs, or it belongs to somebody else.
         """
         deadline = time.monotonic() + _SECONDS_TO_START
-        while is_supervised(native_id) or native_id in running_scripts():
+        while _is_alive(native_id):
             if native_id in self._slots.waiting():
                 raise CommandError('it waits for cores, and only a job that runs can be sent a signal', argv=())
             launched = folder is None or any(entry.state is JobState.ACTIVE for entry in folder.read_progress())
@@ -72,43 +72,44 @@ class LocalJobs:
         :param grace: seconds to the end.
         :raises CommandError: if the job has no supervisor that does so, or belongs to somebody else.
         """
-        if native_id in self._slots.waiting() and is_supervised(native_id):
+        if native_id in self._slots.waiting() and supervisor_of(native_id) is not None:
             self.end(native_id)
             return
-        if self._await_handler(native_id, signal.SIGUSR2, or_else=False):
+        if self._await_handler(native_id, signal.SIGUSR2, in_any_case=False) is not None:
             if folder is None:
                 raise CommandError('its folder is not in this work directory', argv=())
             folder.write_end_after(grace)
             self.signal(native_id, folder, signal_number)
-            if is_supervised(native_id):
-                _send(int(native_id.partition('.')[0]), signal.SIGUSR2)
-        elif is_supervised(native_id) or native_id in running_scripts():
+            supervisor = supervisor_of(native_id)
+            if supervisor is not None:
+                _send(supervisor, signal.SIGUSR2)
+        elif _is_alive(native_id):
             raise CommandError('nobody supervises it who could end it later', argv=())
 
     def describe(self, native_id: str, folder: JobFolder | None) -> dict[str, str]:
         """Return what the table of processes and the job's folder tell of a job; nothing where neither knows it."""
         described = {} if folder is None else _describe_folder(folder)
-        if is_supervised(native_id) or native_id in running_scripts():
+        if _is_alive(native_id):
             described['state'] = 'waiting' if native_id in self._slots.waiting() else 'running'
-            for pid in processes.in_session(int(native_id.partition('.')[0])):
+            for pid in session_of(native_id):
                 words = _command(pid).rstrip(b'\0').replace(b'\0', b' ')
                 described[f'process.{pid}'] = words.decode('utf-8', 'surrogateescape')
         return described
 
     @staticmethod
-    def _await_handler(native_id: str, signal_number: int, or_else: bool = True) -> bool:
-        """Wait until a supervisor handles a signal; False where there is none.
+    def _await_handler(native_id: str, signal_number: int, in_any_case: bool = True) -> int | None:
+        """Wait until a job's supervisor handles a signal, and give its pid; None where there is none.
 
-        :param or_else: what to answer where there is one that does not come to handle it.
+        :param in_any_case: whether to give one that does not come to handle it, too.
         """
         deadline = time.monotonic() + _SECONDS_TO_START
-        while is_supervised(native_id):
-            if processes.handles(int(native_id.partition('.')[0]), signal_number):
-                return True
+        while True:
+            supervisor = supervisor_of(native_id)
+            if supervisor is None or processes.handles(supervisor, signal_number):
+                return supervisor
             if time.monotonic() > deadline:
-                return or_else
+                return supervisor if in_any_case else None
             time.sleep(_SECONDS_BETWEEN_LOOKS)
-        return False
 
 
 def program(native_id: str) -> Sequence[int]:
@@ -117,10 +118,8 @@ def program(native_id: str) -> Sequence[int]:
     They are those of its session without the supervisor's, the script's own, and the children of the script itself:
     these are the tools that it uses. The program is the child of a shell that the script has divided itself into.
     """
-    parsed = parse_native_id(native_id)
-    members = [] if parsed is None else processes.in_session(parsed[0])
     groups = {}
-    for pid in members:
+    for pid in session_of(native_id):
         with contextlib.suppress(ProcessLookupError):
             groups[pid] = os.getpgid(pid)
     # The supervisor's timers are processes of it, in groups of their own.
@@ -130,6 +129,10 @@ def program(native_id: str) -> Sequence[int]:
     leading = [pid for pid in scripts if groups[pid] == pid]
     return [pid for pid, group in groups.items()
             if group not in supervising and pid not in scripts and processes.parent(pid) not in leading]
+
+
+def _is_alive(native_id: str) -> bool:
+    return supervisor_of(native_id) is not None or native_id in running_scripts()
 
 
 def _describe_folder(folder: JobFolder) -> dict[str, str]:

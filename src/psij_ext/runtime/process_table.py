@@ -36,7 +36,7 @@ class ProcessTable:
         found = {}
         gone = []
         for native_id in native_ids:
-            if not is_supervised(native_id):
+            if supervisor_of(native_id) is None:
                 gone.append(native_id)
             elif native_id in waiting:
                 found[native_id] = _alive(JobState.QUEUED, 'waiting')
@@ -76,10 +76,16 @@ def parse_native_id(native_id: object) -> tuple[int, int] | None:
     return int(pid), int(start_time)
 
 
-def is_supervised(native_id: str) -> bool:
-    """Tell whether the supervisor of a job runs."""
+def supervisor_of(native_id: str) -> int | None:
+    """Give the process that supervises a job; None where it does not run any more."""
     parsed = parse_native_id(native_id)
-    return parsed is not None and processes.start_time(parsed[0]) == parsed[1]
+    return parsed[0] if parsed is not None and processes.start_time(parsed[0]) == parsed[1] else None
+
+
+def session_of(native_id: str) -> Sequence[int]:
+    """Give the processes of a job: its supervisor began their session."""
+    parsed = parse_native_id(native_id)
+    return () if parsed is None else processes.in_session(parsed[0])
 
 
 def running_scripts() -> frozenset[str]:
