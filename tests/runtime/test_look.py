@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from psij_ext.core.control import FirstWarning
 from psij_ext.core.exit_info import ExitReason
 from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation
@@ -60,6 +61,12 @@ class Executor(FollowingExecutor):
 
     def _end(self, native_ids: Sequence[str]) -> Mapping[str, SubmitException]:
         return {}
+
+    def _warn(self, native_ids: Sequence[str], warning: FirstWarning) -> Mapping[str, SubmitException]:
+        raise NotImplementedError
+
+    def _record(self, native_id: str, folder: JobFolder | None) -> dict[str, str]:
+        raise NotImplementedError
 
     def _make_source(self) -> StatusSource:
         return self.scheduler

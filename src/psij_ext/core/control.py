@@ -61,6 +61,21 @@ def read_signal(signal: object) -> signals.Signals:
         raise ValueError(f'cancel: signal: there is no signal {checks.describe(signal)}') from None
 
 
+def cannot_hold(executor_name: str) -> InvalidJobException:
+    """Make what an executor raises that can neither hold jobs nor release them."""
+    return InvalidJobException(f'The executor {executor_name} cannot hold jobs.')
+
+
+def has_no_record(executor_name: str, job: str) -> InvalidJobException:
+    """Make what an executor raises that knows nothing of jobs but their states."""
+    return InvalidJobException(f'The executor {executor_name} has no records of its own of job {job}.')
+
+
+def has_no_version(executor_name: str) -> InvalidJobException:
+    """Make what an executor raises whose scheduler tells no version."""
+    return InvalidJobException(f'The executor {executor_name} cannot tell the version of its scheduler.')
+
+
 class JobControl(ABC):
     """The part of an executor that does something to jobs which were submitted."""
 
@@ -78,7 +93,7 @@ class JobControl(ABC):
 
         :param signal: what to send: `signal.SIGUSR1`, a name or a number.
         :param grace: how long after the signal the job is ended, in seconds or as a timedelta.
-        :raises SubmitException: if the job was not submitted, or the scheduler refuses. If it is `transient`, the
+        :raises SubmitException: if the job was not submitted here, or the scheduler refuses. If it is `transient`, the
             scheduler did not answer: nobody knows whether it ends the job. To cancel again does no harm.
         :raises InvalidJobException: if this executor cannot do what the keywords ask for.
         :raises ValueError: if there is no such signal.
@@ -87,7 +102,7 @@ class JobControl(ABC):
     def cancel_many(
         self, jobs: Iterable[Job], *, signal: AnySignal | None = None, grace: AnySeconds | None = None
     ) -> None:
-        """Ask for the end of many jobs, in one command where the scheduler can; else as `cancel` does for one.
+        """Ask for the end of many jobs, in as few commands as the scheduler allows; else as `cancel` does for one.
 
         :raises NotAllCancelled: if some could not be cancelled; its `failures` say which and why. All others are.
         """
@@ -106,12 +121,12 @@ class JobControl(ABC):
             raise NotAllCancelled(failures, len(chosen))
 
     def hold(self, job: Job) -> None:
-        """Keep a job that waits from being started; one that runs goes on.
+        """Keep a job that waits from being started; one that runs goes on, and waits where it is queued again.
 
         :raises SubmitException: if the job is over, or the scheduler refuses.
         :raises InvalidJobException: if the job was not submitted here, or this executor cannot hold jobs.
         """
-        raise InvalidJobException(f'The executor {self.name} cannot hold jobs.')
+        raise cannot_hold(self.name)
 
     def release(self, job: Job) -> None:
         """Let a job that is held be started.
@@ -119,7 +134,7 @@ class JobControl(ABC):
         :raises SubmitException: if the job is over, or the scheduler refuses.
         :raises InvalidJobException: if the job was not submitted here, or this executor cannot hold jobs.
         """
-        raise InvalidJobException(f'The executor {self.name} cannot hold jobs, so that none is to be released.')
+        raise cannot_hold(self.name)
 
     def native_record(self, job: Job) -> dict[str, str]:
         """Return all that the scheduler knows of a job, alive or over, under the scheduler's own names.
@@ -127,7 +142,7 @@ class JobControl(ABC):
         :raises CommandError: if the scheduler does not know the job any more, or does not answer.
         :raises InvalidJobException: if the job was not submitted here, or this executor has no such records.
         """
-        raise InvalidJobException(f'The executor {self.name} has no records of its own of job {job.id}.')
+        raise has_no_record(self.name, job.id)
 
     def scheduler_version(self) -> str:
         """Return the product and the version of the scheduler, such as `Slurm 22.05.8`.
@@ -135,4 +150,4 @@ class JobControl(ABC):
         :raises CommandError: if its commands do not tell.
         :raises InvalidJobException: if this executor cannot ask for it.
         """
-        raise InvalidJobException(f'The executor {self.name} cannot tell the version of its scheduler.')
+        raise has_no_version(self.name)

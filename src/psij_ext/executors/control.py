@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from psij_ext.core.control import AnySeconds, AnySignal, FirstWarning, read_warning
+from psij_ext.core.control import AnySeconds, AnySignal, FirstWarning, cannot_hold, read_warning
 from psij_ext.core.interfaces import JobExecutor
 from psij_ext.core.job import Job
 from psij_ext.exceptions import InvalidJobException, NotAllCancelled, SubmitException
@@ -20,7 +20,8 @@ logger = logging.getLogger(__name__)
 class ControllingExecutor(JobExecutor):
     """An executor that cancels jobs by their native ids, many at once, and knows afterwards which it cancelled.
 
-    Subclasses end jobs (`_end`); where they can, they send signals (`_warn`).
+    Subclasses end jobs (`_end`), send them signals (`_warn`) and tell of them (`_record`); where they can, they hold
+    them (`_hold`, `_release`).
     """
 
     # -- what subclasses give
@@ -42,13 +43,13 @@ class ControllingExecutor(JobExecutor):
             nobody knows have a reason that is `transient`.
         """
 
+    @abstractmethod
     def _warn(self, native_ids: Sequence[str], warning: FirstWarning) -> Mapping[str, SubmitException]:
         """Send the processes of jobs a signal; with a grace, the end of the jobs must follow by itself.
 
         :return: as `_end`, of the signals.
         :raises InvalidJobException: if this cannot be done here.
         """
-        raise InvalidJobException(f'The executor {self.name} cannot send signals to jobs.')
 
     def _hold(self, native_id: str) -> None:
         """Keep a waiting job from being started.
@@ -56,12 +57,13 @@ class ControllingExecutor(JobExecutor):
         :raises SubmitException: if the scheduler refuses.
         :raises InvalidJobException: if it cannot do that.
         """
-        raise InvalidJobException(f'The executor {self.name} cannot hold jobs.')
+        raise cannot_hold(self.name)
 
     def _release(self, native_id: str) -> None:
         """Let a held job be started; as `_hold`."""
-        raise InvalidJobException(f'The executor {self.name} cannot hold jobs, so that none is to be released.')
+        raise cannot_hold(self.name)
 
+    @abstractmethod
     def _record(self, native_id: str, folder: JobFolder | None) -> dict[str, str]:
         """Return all that is known of a job.
 
@@ -69,61 +71,30 @@ class ControllingExecutor(JobExecutor):
         :raises CommandError: if nothing is, or the scheduler does not answer.
         :raises InvalidJobException: if there is nothing to ask with.
         """
-        raise InvalidJobException(f'The executor {self.name} has no records of its own of job {native_id}.')
 
-    # -- the interface
+    # -- the interface, which `JobControl` describes
 
     def cancel(self, job: Job, *, signal: AnySignal | None = None, grace: AnySeconds | None = None) -> None:
-        """Ask for the end of a job; its state changes when the scheduler has ended it.
-
-        Nothing happens if it is over. With a signal, its processes are sent this signal instead; that alone is no
-        cancel. With a grace as well, the end follows after that time.
-
-        :param signal: what to send: `signal.SIGUSR1`, a name or a number.
-        :param grace: how long after the signal the job is ended, in seconds or as a timedelta.
-        :raises SubmitException: if the job was not submitted here, or the scheduler refuses. If it is `transient`, the
-            scheduler did not answer: whether it ends the job will be seen, and to cancel again does no harm.
-        :raises InvalidJobException: if this executor cannot do what the keywords ask for.
-        :raises ValueError: if there is no such signal.
-        """
         for failure in self._cancel([job], read_warning(signal, grace)).values():
             raise failure
 
-    def cancel_many(self, jobs: Iterable[Job], *, signal: AnySignal | None = None,
-                    grace: AnySeconds | None = None) -> None:
-        """Ask for the end of many jobs, in as few commands as the scheduler allows; else as `cancel` does for one.
-
-        :raises NotAllCancelled: if some could not be cancelled; its `failures` say which and why. All others are.
-        """
+    def cancel_many(
+        self, jobs: Iterable[Job], *, signal: AnySignal | None = None, grace: AnySeconds | None = None
+    ) -> None:
         chosen = {job.id: job for job in jobs}
         failures = self._cancel(list(chosen.values()), read_warning(signal, grace))
         if failures:
             raise NotAllCancelled(failures, len(chosen))
 
     def hold(self, job: Job) -> None:
-        """Keep a job that waits from being started; one that runs goes on, and waits where it is queued again.
-
-        :raises SubmitException: if the job is over, or the scheduler refuses.
-        :raises InvalidJobException: if the job was not submitted here, or this executor cannot hold jobs.
-        """
         self._hold(self._waiting_id_of(job))
         self._get_monitor().ask_soon()
 
     def release(self, job: Job) -> None:
-        """Let a job that is held be started.
-
-        :raises SubmitException: if the job is over, or the scheduler refuses.
-        :raises InvalidJobException: if the job was not submitted here, or this executor cannot hold jobs.
-        """
         self._release(self._waiting_id_of(job))
         self._get_monitor().ask_soon()
 
     def native_record(self, job: Job) -> dict[str, str]:
-        """Return all that the scheduler knows of a job, alive or over, under the scheduler's own names.
-
-        :raises CommandError: if the scheduler does not know the job any more, or does not answer.
-        :raises InvalidJobException: if the job was not submitted here, or there is nothing to ask with.
-        """
         native_id = self._native_id_of(job)
         return self._record(native_id, JobFolder.find(self.work_directory, native_id))
 

@@ -7,6 +7,7 @@ import signal as signals
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Callable
 
+from psij_ext.core.control import cannot_hold, has_no_record, has_no_version
 from psij_ext.core.state import JobState
 from psij_ext.exceptions import CommandError, CommandTimeout, InvalidJobException, ParseError, SubmitException
 from psij_ext.executors.batch.dialect import Refusal, SchedulerDialect
@@ -99,7 +100,7 @@ class SchedulerControl:
             if record:
                 return record
         if not answers:
-            raise InvalidJobException(f'The executor {self._name} has no records of its own of job {native_id}.')
+            raise has_no_record(self._name, native_id)
         what = 'knows nothing' if trouble is None else f'told nothing that can be read ({trouble})'
         raise command_error(f'{self._name} {what} of job {native_id}', answers[0]) from trouble
 
@@ -111,7 +112,7 @@ class SchedulerControl:
         """
         command = self._dialect.get_version_command()
         if command is None:
-            raise InvalidJobException(f'The executor {self._name} cannot tell the version of its scheduler.')
+            raise has_no_version(self._name)
         result = self._ask(command)
         try:
             return self._dialect.parse_version(result)
@@ -122,7 +123,7 @@ class SchedulerControl:
 
     def _act_on_one(self, native_id: str, command: Sequence[str] | None, done: str) -> None:
         if command is None:
-            raise InvalidJobException(f'The executor {self._name} cannot hold jobs.')
+            raise cannot_hold(self._name)
         for failure in self._act_on_all([native_id], lambda part: command, _refuse, done).values():
             raise failure
 
