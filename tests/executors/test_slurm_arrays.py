@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from slurm_rows import account_row, queue_row, result
 
 from psij_ext.core.exit_info import ExitReason
+from psij_ext.core.observation import Observations
 from psij_ext.core.state import JobState
 from psij_ext.executors.batch.slurm_accounting import parse_accounting
 from psij_ext.executors.batch.slurm_arrays import read_id
@@ -56,15 +58,10 @@ def test_an_element_beyond_the_end_of_a_list_is_not_absent() -> None:
 # -- arrays as wholes
 
 
-def in_queue(*elements: tuple[str, str, str], status: int = 0) -> object:
-    """What the queue says of array 12; of each element are given index, state and raw id."""
-    return parse_queue(''.join(queue_row(f'12_{index}', state, status if state == 'FAILED' else 0, raw_id=raw_id)
-                               for index, state, raw_id in elements)).get('12')
-
-
-def state_in_queue(*elements: tuple[str, str, str]) -> JobState | None:
-    seen = in_queue(*elements)
-    return None if seen is None else seen.status.state  # type: ignore[attr-defined]
+def state_of_array(parse: Callable[[str], Observations], row: Callable[..., str], elements: list[tuple[str, str, str]]) -> JobState | None:
+    """What is said of array 12; of each element are given index, state and raw id."""
+    seen = parse(''.join(row(f'12_{index}', state, raw_id=raw_id) for index, state, raw_id in elements)).get('12')
+    return None if seen is None else seen.status.state
 
 
 @pytest.mark.parametrize(('elements', 'state'), [
@@ -86,7 +83,7 @@ def state_in_queue(*elements: tuple[str, str, str]) -> JobState | None:
     ([('0', 'COMPLETED', '20'), ('2', 'COMPLETED', '12')], NEW),
     ([('0', 'COMPLETED', '20'), ('1', 'COMPLETED', '21')], NEW)])
 def test_what_the_queue_says_of_an_array(elements: list[tuple[str, str, str]], state: JobState) -> None:
-    assert state_in_queue(*elements) is state
+    assert state_of_array(parse_queue, queue_row, elements) is state
 
 
 def test_how_an_array_failed() -> None:
@@ -120,8 +117,7 @@ def test_an_element_that_cannot_be_read_keeps_an_array_from_its_end() -> None:
     ([('1', 'COMPLETED', '20'), ('2', 'COMPLETED', '21')], None),
     ([('1', 'COMPLETED', '20'), ('2', 'COMPLETED', '21'), ('9', 'COMPLETED', '12')], None)])
 def test_what_accounting_says_of_an_array(elements: list[tuple[str, str, str]], state: JobState | None) -> None:
-    seen = parse_accounting(''.join(account_row(f'12_{index}', each, raw_id=raw_id) for index, each, raw_id in elements)).get('12')
-    assert (None if seen is None else seen.status.state) is state
+    assert state_of_array(parse_accounting, account_row, elements) is state
 
 
 def test_an_array_uses_what_its_elements_use_and_says_nothing_of_it() -> None:

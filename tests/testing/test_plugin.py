@@ -48,24 +48,25 @@ def test_a_mark_selects(mark, selected):
     assert _select(CHOICES, **mark) == selected
 
 
-def test_a_scheduler_that_does_not_answer_is_one_clear_error(run, monkeypatch):
-    monkeypatch.setenv('PATH', '/nonexistent')
-    result = run('--executors=slurm')
+def usage_error(result):
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     errors = [line for line in result.outlines + result.errlines if 'ERROR' in line]
     assert len(errors) == 1
-    assert 'slurm was asked for and does not answer' in errors[0]
-    assert 'squeue' in errors[0]
+    return errors[0]
+
+
+def test_a_scheduler_that_does_not_answer_is_one_clear_error(run, monkeypatch):
+    monkeypatch.setenv('PATH', '/nonexistent')
+    error = usage_error(run('--executors=slurm'))
+    assert 'slurm was asked for and does not answer' in error
+    assert 'squeue' in error
 
 
 def test_an_unknown_executor_is_one_clear_error(run, pytester):
     pytester.makepyfile(test_another_file=TEST)
-    result = run('--executors=slurm,sulrm')
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    errors = [line for line in result.outlines + result.errlines if 'ERROR' in line]
-    assert len(errors) == 1
-    assert "no executor 'sulrm'" in errors[0]
-    assert 'slurm' in errors[0]
+    error = usage_error(run('--executors=slurm,sulrm'))
+    assert "no executor 'sulrm'" in error
+    assert 'slurm' in error
 
 
 def test_nothing_is_started_to_collect(run, pytester):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,22 +80,21 @@ def _read_choice(text: str, why: str | None = None) -> Choice:
 
 def _is_slurm() -> bool:
     """Tell whether Slurm's commands are here and know of a controller, which may be down (scontrol(1), ping)."""
-    if find_program('sbatch') is None:
-        return False
-    try:
-        result = SubprocessRunner().run(['scontrol', 'ping'], timeout=_SECONDS_FOR_AN_ANSWER)
-    except CommandError:
-        return True
+    words = _words_of('sbatch', ['scontrol', 'ping'])
     # Debian installs the commands without any configuration (seen in 22.05).
-    return 'Could not establish a configuration source' not in result.error_text
+    return words is not None and 'Could not establish a configuration source' not in words
 
 
 def _is_pbs_pro() -> bool:
     """Tell PBS Pro's qsub from that of Torque and of Grid Engine: qsub(1B), --version, prints `pbs_version = ...`."""
-    if find_program('qsub') is None:
-        return False
+    return 'pbs_version' in (_words_of('qsub', ['qsub', '--version']) or '')
+
+
+def _words_of(program: str, command: Sequence[str]) -> str | None:
+    """Return what a command says, which is nothing where it gives no answer; None where a program is not here."""
+    if find_program(program) is None:
+        return None
     try:
-        result = SubprocessRunner().run(['qsub', '--version'], timeout=_SECONDS_FOR_AN_ANSWER)
+        return SubprocessRunner().run(command, timeout=_SECONDS_FOR_AN_ANSWER).combined_text
     except CommandError:
-        return False
-    return 'pbs_version' in result.combined_text
+        return ''

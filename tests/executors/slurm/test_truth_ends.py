@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from datetime import timedelta
 
 from scenes_of_truth import Played, Scene, Scenes
@@ -70,59 +72,39 @@ def _cancel(play: Play) -> None:
     play.job.cancel()
 
 
-@scene
-def scancel_while_pending(stage: Stage) -> None:
+def _by_both(ending: Callable[[Stage, Callable[[Play], None]], None]) -> None:
+    """Take in two scenes that differ in who cancels: `scancel_` and `cancel_` with what is the same."""
+    for cancel in (_scancel, _cancel):
+        each = functools.partial(ending, cancel=cancel)
+        each.__name__ = f'{cancel.__name__[1:]}_{ending.__name__}'  # type: ignore[attr-defined]
+        scene(each)
+
+
+@_by_both
+def while_pending(stage: Stage, cancel: Callable[[Play], None]) -> None:
     play = stage.play('exit 0', begin=LATER)
-    _scancel(play)
+    cancel(play)
     play.ends('QUEUED CANCELED', ExitReason.CANCELED)
 
 
-@scene
-def cancel_while_pending(stage: Stage) -> None:
-    play = stage.play('exit 0', begin=LATER)
-    _cancel(play)
-    play.ends('QUEUED CANCELED', ExitReason.CANCELED)
-
-
-@scene
-def scancel_while_running(stage: Stage) -> None:
+@_by_both
+def while_running(stage: Stage, cancel: Callable[[Play], None]) -> None:
     play = stage.play_until_told(STAY)
-    _scancel(play)
+    cancel(play)
     play.ends(f'{RAN} CANCELED', ExitReason.CANCELED, 143, signal.SIGTERM)
 
 
-@scene
-def cancel_while_running(stage: Stage) -> None:
-    play = stage.play_until_told(STAY)
-    _cancel(play)
-    play.ends(f'{RAN} CANCELED', ExitReason.CANCELED, 143, signal.SIGTERM)
-
-
-@scene
-def scancel_of_one_that_calls_it_a_success(stage: Stage) -> None:
+@_by_both
+def of_one_that_calls_it_a_success(stage: Stage, cancel: Callable[[Play], None]) -> None:
     play = stage.play_until_told(STAY_POLITE)
-    _scancel(play)
+    cancel(play)
     play.ends(f'{RAN} CANCELED', ExitReason.CANCELED, 0)
 
 
-@scene
-def cancel_of_one_that_calls_it_a_success(stage: Stage) -> None:
-    play = stage.play_until_told(STAY_POLITE)
-    _cancel(play)
-    play.ends(f'{RAN} CANCELED', ExitReason.CANCELED, 0)
-
-
-@scene
-def scancel_of_one_that_ignores_it(stage: Stage) -> None:
+@_by_both
+def of_one_that_ignores_it(stage: Stage, cancel: Callable[[Play], None]) -> None:
     play = stage.play_until_told(STAY_STUBBORN)
-    _scancel(play)
-    play.ends(f'{RAN} CANCELED', ExitReason.CANCELED, 137, signal.SIGKILL)
-
-
-@scene
-def cancel_of_one_that_ignores_it(stage: Stage) -> None:
-    play = stage.play_until_told(STAY_STUBBORN)
-    _cancel(play)
+    cancel(play)
     play.ends(f'{RAN} CANCELED', ExitReason.CANCELED, 137, signal.SIGKILL)
 
 

@@ -28,6 +28,13 @@ def _submitted(stage: Stage, script: str, **options: object) -> Play:
     return play
 
 
+def _scancelled(stage: Stage, script: str) -> Play:
+    play = _submitted(stage, script)
+    play.hear()
+    stage.slurm('scancel', play.native_id)
+    return play
+
+
 def _later(play: Play) -> Play:
     """The job as somebody sees it who looks when Slurm has forgotten it."""
     play.slurm_says('')
@@ -53,18 +60,12 @@ def child_killed_forgotten(stage: Stage) -> None:
 
 @scene
 def scancel_forgotten(stage: Stage) -> None:
-    play = _submitted(stage, STAY)
-    play.hear()
-    stage.slurm('scancel', play.native_id)
-    _later(play).ends(f'{RAN} CANCELED', ExitReason.CANCELED, 143, signal.SIGTERM)
+    _later(_scancelled(stage, STAY)).ends(f'{RAN} CANCELED', ExitReason.CANCELED, 143, signal.SIGTERM)
 
 
 @scene
 def scancel_that_is_called_a_success_forgotten(stage: Stage) -> None:
-    play = _submitted(stage, STAY_POLITE)
-    play.hear()
-    stage.slurm('scancel', play.native_id)
-    _later(play).ends(f'{RAN} CANCELED', ExitReason.CANCELED, 0)
+    _later(_scancelled(stage, STAY_POLITE)).ends(f'{RAN} CANCELED', ExitReason.CANCELED, 0)
 
 
 @scene
