@@ -34,7 +34,7 @@ class PsijExtError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The default calls the constructor again with `args` alone, which fails for required keywords.
-        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # no stub knows it
 
 
 class InvalidJobException(PsijExtError):

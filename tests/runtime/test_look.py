@@ -241,7 +241,8 @@ def test_preview_writes_nothing(executor, tmp_path):
 
 @pytest.mark.parametrize('damage', [
     {}, {'state': 'DONE'}, {'state': 'ACTIVE'}, {'state': 'FAILED', 'time': 'yesterday'},
-    {'state': 'FAILED', 'exit_code': '3'}, {'state': 'FAILED', 'reason': 'BORED'}])
+    {'state': 'FAILED', 'exit_code': '3'}, {'state': 'FAILED', 'reason': 'BORED'}, {'state': 'FAILED', 'signal': '9'},
+    {'state': 'FAILED', 'cause': 9}])
 def test_an_end_that_makes_no_sense_is_passed_over(remember, damage):
     folder = remember('7')
     whole = {'time': 1.0, 'message': None, 'exit_code': None, 'reason': 'EXITED', 'signal': None, 'cause': None}

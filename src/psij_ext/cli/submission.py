@@ -52,7 +52,7 @@ def submit_job(options: Mapping[str, Any], callback: AnyCallback | None = None) 
         executor = open_executor(choice, options['work_directory'])
         try:
             executor.submit(job)
-        except BaseException:
+        except BaseException:  # an interrupt, for one; who gets no executor cannot close it
             executor.close()
             raise
     return Submitted(executor, job, options['work_directory'])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from psij_ext.core import checks
 from psij_ext.core.exit_info import ExitInfo, ExitReason
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
@@ -11,6 +12,8 @@ from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.usage import read_usage, usage_record
 
 logger = logging.getLogger(__name__)
+
+_text, _number = checks.optional(checks.message), checks.optional(checks.integer)
 
 
 def keep_end(folder: JobFolder, status: JobStatus, exit_info: ExitInfo) -> None:
@@ -35,10 +38,13 @@ def kept_end(folder: JobFolder) -> tuple[JobStatus, ExitInfo] | None:
         return None
     native_state = end.get('native_state')
     try:
-        status = JobStatus(JobState[str(end['state'])], end['time'], end['message'], end['exit_code'],  # type: ignore[arg-type]
-                           metadata=None if native_state is None else {'native_state': native_state})
-        info = ExitInfo(ExitReason[str(end['reason'])], status.exit_code, end['signal'], end['cause'],  # type: ignore[arg-type]
-                        read_usage(end.get('usage')))
+        status = JobStatus(
+            JobState[str(end['state'])], checks.number('time', end['time']), _text('message', end['message']),
+            _number('exit_code', end['exit_code']),
+            metadata=None if native_state is None else {'native_state': native_state})
+        info = ExitInfo(
+            ExitReason[str(end['reason'])], status.exit_code, _number('signal', end['signal']),
+            _text('cause', end['cause']), read_usage(end.get('usage')))
     except (KeyError, TypeError, ValueError) as error:
         logger.warning('The end in %s cannot be read and is passed over: %r', folder.path, error)
         return None

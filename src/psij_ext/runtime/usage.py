@@ -118,8 +118,9 @@ def _plain(value: object) -> object:
 
 
 def _read_number(value: object) -> float | None:
-    known = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _TOO_MUCH
-    return float(value) if known else None  # type: ignore[arg-type]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if 0 <= value < _TOO_MUCH else None
 
 
 def _read_count(value: object) -> int | None:
