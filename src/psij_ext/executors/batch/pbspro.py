@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import signal as signals
 from pathlib import Path
-from typing import Dict, List, Mapping, Sequence, cast
+from typing import Dict, List, Mapping, Sequence
 
 from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
@@ -93,7 +93,7 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         nodes, per_node, cores = context['node_count'], context['processes_per_node'], context['cpu_cores_per_process']
         memory, duration = context['memory_per_node'], context['duration']
         exclusive = context['exclusive_node_use']
-        custom = cast('List[Dict[str, str]]', context['custom_attributes'])
+        custom = context['custom_attributes']
         place = ':'.join([*(['scatter'] if nodes != 1 else []), *(['exclhost'] if exclusive else [])])
         return {
             'name': _NOT_IN_A_NAME.sub('_', str(context['name']))[:_LONGEST_NAME],
@@ -102,7 +102,8 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
             'memory_kibibytes_per_node': -(-memory // 1024) if isinstance(memory, int) else None,
             'place': place or None,
             'walltime': hours_minutes_seconds(duration) if isinstance(duration, int) else None,
-            'custom_options': [_custom_option(each['key'], each['value']) for each in custom],
+            'custom_options': [
+                _custom_option(each['key'], each['value']) for each in (custom if isinstance(custom, list) else ())],
         }
 
     def custom_option(self, key: str, value: str) -> List[str]:
