@@ -6,7 +6,7 @@ import statistics
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class ReplayedScheduler:
         self.queries = 0
 
     def run(self, argv: Sequence[str], *, timeout: float, cwd: Path | None = None,
-            env: Mapping[str, str] | None = None) -> CommandResult:
+            env: Mapping[str, str] | None = None, once_started: Callable[[], None] | None = None) -> CommandResult:
         if argv[0] == self.submit_command:
             self.running.append(False)
             return CommandResult(tuple(argv), 0, f'{self.native_id(len(self.running))}\n'.encode())

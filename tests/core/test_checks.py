@@ -39,11 +39,11 @@ def test_a_count_may_be_nothing() -> None:
         natural('C.f', -1)
 
 
-def test_a_field_of_a_class_is_the_field() -> None:
+def test_a_field_is_a_property_of_its_class() -> None:
     class Config:
         count: Field[int, int] = Field(natural, 'How many.')
 
-    assert isinstance(Config.count, Field)
+    assert isinstance(Config.count, property)
     assert Config.count.__doc__ == 'How many.'
     config = Config()
     config.count = 3

@@ -30,10 +30,12 @@ class FakeRunner:
         self.answers: dict[str, Answer] = {
             'submit': result(b'job 1\n'), 'status': result(b'1 running\n'), 'cancel': result(), 'site': result(b'2.5\n')}
         self.runs: list[tuple[list[str], float, Path | None, dict[str, str]]] = []
+        self.once_started: Callable[[], None] | None = None
 
     def run(self, argv: Sequence[str], *, timeout: float, cwd: Path | None = None,
-            env: Mapping[str, str] | None = None) -> CommandResult:
+            env: Mapping[str, str] | None = None, once_started: Callable[[], None] | None = None) -> CommandResult:
         self.runs.append((list(argv), timeout, cwd, dict(env or {})))
+        self.once_started = once_started
         answer = self.answers[argv[0]]
         if isinstance(answer, BaseException):
             raise answer

@@ -53,6 +53,27 @@ def test_how_the_command_is_run(executor: SimpleExecutor, runner: FakeRunner, mo
     assert (timeout, env['SIMPLE_LONG'], 'SIMPLE_OPTIONS' in env) == (8, '1', False)
 
 
+def test_the_folder_of_a_next_job_is_made_while_the_submit_command_runs(
+        executor: SimpleExecutor, runner: FakeRunner) -> None:
+    made = []
+
+    def answer(argv: Sequence[str], cwd: Path) -> CommandResult:
+        assert runner.once_started is not None
+        runner.once_started()
+        executor._callbacks.close()  # it finishes what it was given
+        made.extend(executor.work_directory.glob('.spare-*'))
+        return result(b'job 1\n')
+
+    runner.answers['submit'] = answer
+    executor.submit(Job(JobSpec('/bin/date')))
+    spare, = made
+    inode = spare.stat().st_ino
+    runner.answers['submit'] = result(b'job 2\n')
+    job = Job(JobSpec('/bin/date'))
+    executor.submit(job)
+    assert folder_of(executor, job).path.stat().st_ino == inode
+
+
 def test_the_script_is_the_templates_and_every_jobs(executor: SimpleExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     job = Job(JobSpec('/bin/date', name='plain', attributes=JobAttributes(custom_attributes={'smp.a': 1, 'other.b': 2, 'simple.c': None})))
     executor.submit(job)

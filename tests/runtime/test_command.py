@@ -42,6 +42,20 @@ def test_the_result_is_what_the_command_gave(program: Program) -> None:
     assert result == CommandResult((str(path), 'a b', '', '$HOME', "'"), 7, b"a b||$HOME|'|", b'oops')
 
 
+def test_what_is_to_be_done_once_it_has_started_is_done_while_it_runs(tmp_path: Path) -> None:
+    started = tmp_path / 'started'
+    command = ['sh', '-c', f'while ! [ -e {started} ]; do sleep 0.01; done; echo done']
+    assert RUNNER.run(command, timeout=20, once_started=started.touch).text == 'done\n'
+
+
+def test_a_command_that_cannot_be_started_starts_nothing() -> None:
+    def fail() -> None:
+        raise AssertionError('it was called')
+
+    with pytest.raises(CommandNotFound):
+        RUNNER.run(['/no/such/program'], timeout=20, once_started=fail)
+
+
 def test_bytes_come_through_unchanged() -> None:
     content = bytes(range(256)) * 1000
     code = 'import os, sys; os.write(1, b"x" * 0 + bytes(range(256)) * 1000); os.write(2, bytes(range(256)) * 1000)'

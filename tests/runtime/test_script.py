@@ -5,7 +5,9 @@ from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
+import pystache
 import pytest
+import pytest_mock
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -80,8 +82,9 @@ def test_values_are_quoted_and_sections_repeat(template: Path) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(contexts=st.lists(st.fixed_dictionaries({
-    'text': CARRIED | st.integers(), 'seen': CARRIED, 'raw': CARRIED, 'on': st.booleans() | CARRIED, 'list': st.lists(CARRIED)}),
-    min_size=2))
+    'text': CARRIED | st.integers() | st.none(), 'seen': CARRIED, 'raw': CARRIED, 'on': st.booleans() | CARRIED,
+    'list': st.lists(CARRIED)}), min_size=2))
+@example(contexts=[{'text': text, 'seen': 'a', 'raw': 'b', 'on': True, 'list': ['c']} for text in ('x', None, '', 'y z')])
 def test_jobs_of_one_shape_get_what_each_would_get_alone(template: Path, contexts: list[dict[str, object]]) -> None:
     template.write_text(
         '{{text}}|{{#seen}}{{seen}}{{/seen}}|{{{raw}}}|{{#on}}{{text}}{{/on}}{{^on}}no{{/on}}|{{#list}}{{.}},{{/list}}')
@@ -91,6 +94,28 @@ def test_jobs_of_one_shape_get_what_each_would_get_alone(template: Path, context
         assert render(template, context) == '|'.join([
             shown, quote(str(context['seen'])) if context['seen'] else '', str(raw),
             shown if context['on'] else 'no', ''.join(f'{quote(item)},' for item in context['list'])])  # type: ignore[attr-defined]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lists=st.lists(st.lists(CARRIED), min_size=2))
+def test_lists_that_are_not_quoted_piece_by_piece(template: Path, lists: list[list[str]]) -> None:
+    template.write_text('{{#list}}{{{.}}},{{/list}}|{{text}}|{{#text}}{{{.}}}{{/text}}')
+    whole = template.with_name('whole.mustache')
+    whole.write_text('{{list}}')
+    for items in lists:
+        text = ' '.join(items)
+        assert render(template, {'list': items, 'text': text}) == (
+            ''.join(f'{item},' for item in items) + f'|{quote(text)}|{text}')
+        assert render(whole, {'list': items}) == quote(str(items))
+
+
+def test_a_template_is_filled_in_once_for_jobs_that_differ_in_texts(
+        template: Path, mocker: pytest_mock.MockerFixture) -> None:
+    asked = mocker.spy(pystache.Renderer, 'render')
+    template.write_text('{{#name}}{{name}}{{/name}} {{#command}}{{.}} {{/command}}')
+    shown = [render(template, {'name': f'n {n}', 'command': ['run', str(n)]}) for n in range(20)]
+    assert shown == [f"'n {n}' run {n} " for n in range(20)]
+    assert asked.call_count == 1
 
 
 def test_objects_that_a_template_looks_into_may_change(template: Path) -> None:

@@ -11,8 +11,9 @@ import math
 import os
 from collections.abc import Mapping
 from datetime import timedelta
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Callable, ClassVar, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Generic, TypeVar, overload
 
 Given = TypeVar('Given', contravariant=True)
 Held = TypeVar('Held')
@@ -46,23 +47,30 @@ class Field(Generic[Given, Held]):
         self.name = name
         self.slot = f'_{name}'
         self._label = f'{owner.__name__}.{name}'
+        if issubclass(owner, Checked):
+            owner.fields = {**owner.fields, name: self}
+        # Fields are read at every turn, and a getter that is no Python code costs a tenth.
+        getter = attrgetter(self.slot) if self._fallback is None else self._get_or_fall_back
+        setattr(owner, name, property(getter, self._set, doc=self.__doc__))
 
-    @overload
-    def __get__(self, instance: None, owner: type) -> Field[Given, Held]: ...
+    def _get_or_fall_back(self, instance: object) -> object:
+        held = getattr(instance, self.slot)
+        return getattr(instance, str(self._fallback)) if held is None else held
 
-    @overload
-    def __get__(self, instance: object, owner: type) -> Held: ...
-
-    def __get__(self, instance: object | None, owner: type) -> Field[Given, Held] | Held:
-        if instance is None:
-            return self
-        held: Held = getattr(instance, self.slot)
-        if held is None and self._fallback is not None:
-            held = getattr(instance, self._fallback)
-        return held
-
-    def __set__(self, instance: object, value: Given) -> None:
+    def _set(self, instance: object, value: object) -> None:
         setattr(instance, self.slot, self._check(self._label, value))
+
+    if TYPE_CHECKING:  # what the property does
+
+        @overload
+        def __get__(self, instance: None, owner: type) -> property: ...
+
+        @overload
+        def __get__(self, instance: object, owner: type) -> Held: ...
+
+        def __get__(self, instance: object | None, owner: type) -> property | Held: ...
+
+        def __set__(self, instance: object, value: Given) -> None: ...
 
 
 class Checked:
@@ -70,11 +78,6 @@ class Checked:
 
     __slots__ = ()
     fields: ClassVar[dict[str, Field[Any, Any]]] = {}
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        own = {name: value for name, value in vars(cls).items() if isinstance(value, Field)}
-        cls.fields = {**cls.fields, **own}
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):

@@ -20,6 +20,7 @@ from psij_ext.core.staging import URI, StageIn, StageOut, StageOutFlags, Staging
 
 FORMAT_VERSION = 1
 
+_ENCODER = json.JSONEncoder(allow_nan=False)  # json.dumps makes a new one each time
 _DURATION = re.compile(r'PT([0-9]{1,20})(?:\.([0-9]{6}))?S')
 _FLAGS = (StageOutFlags.IF_PRESENT, StageOutFlags.ON_SUCCESS, StageOutFlags.ON_ERROR, StageOutFlags.ON_CANCEL)
 
@@ -69,7 +70,7 @@ class JSONSerializer(Serializer):
         """
         if not isinstance(spec, JobSpec):
             raise TypeError(f'JSONSerializer.dumps: expected a JobSpec, got {describe(spec)}')
-        return json.dumps({'format_version': FORMAT_VERSION, **_to_json(spec)}, allow_nan=False)
+        return _ENCODER.encode({'format_version': FORMAT_VERSION, **_to_json(spec)})
 
     def loads(self, s: str) -> JobSpec:
         """Return the description that a JSON object holds.
@@ -88,11 +89,13 @@ class JSONSerializer(Serializer):
 
 
 def _to_json(value: Checked) -> dict[str, object]:
-    held = ((name, getattr(value, field.slot)) for name, field in value.fields.items())
+    held = [(name, getattr(value, field.slot)) for name, field in value.fields.items()]
     return {name: _plain(content) for name, content in held if content is not None}
 
 
 def _plain(value: object) -> object:
+    if type(value) in _PLAIN:
+        return value
     for kind, write in _WRITERS:
         if isinstance(value, kind):
             return write(value)
@@ -116,6 +119,8 @@ def _resources_to_json(resources: ResourceSpec) -> dict[str, object]:
     return {'version': resources.version, **_to_json(resources)}
 
 
+# Most values are of these kinds, and every submission writes a spec.
+_PLAIN = frozenset((bool, float, int, str))
 # The first kind that fits is taken: ResourceSpec before Checked, StageOutFlags before Enum.
 _WRITERS: Iterable[Any] = (
     (ResourceSpec, _resources_to_json),

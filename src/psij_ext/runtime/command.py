@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Callable, Protocol
 
 from psij_ext.exceptions import CommandError, CommandNotFound, CommandTimeout
 from psij_ext.runtime import processes
@@ -51,13 +51,14 @@ class CommandRunner(Protocol):
     """Runs commands; tests pass one that answers from a table or fails at will."""
 
     def run(self, argv: Sequence[str], *, timeout: float, cwd: Path | None = None,
-            env: Mapping[str, str] | None = None) -> CommandResult:
+            env: Mapping[str, str] | None = None, once_started: Callable[[], None] | None = None) -> CommandResult:
         """Run a command to its end.
 
         :param argv: the command and its arguments; no shell is involved.
         :param timeout: seconds after which the command and everything it started are killed.
         :param cwd: where to run it; None for the present directory.
         :param env: its whole environment; None for our own.
+        :param once_started: called when the command has been started, for what can be done while it runs.
         :raises CommandNotFound: if there is no such program on PATH, or it cannot be started.
         :raises CommandTimeout: if it was killed after `timeout` seconds. What it did before is unknown.
         """
@@ -67,7 +68,7 @@ class SubprocessRunner:
     """Runs commands as child processes in sessions of their own: a timeout ends all that they started."""
 
     def run(self, argv: Sequence[str], *, timeout: float, cwd: Path | None = None,
-            env: Mapping[str, str] | None = None) -> CommandResult:
+            env: Mapping[str, str] | None = None, once_started: Callable[[], None] | None = None) -> CommandResult:
         environment = os.environ if env is None else env
         program = find_program(argv[0], environment.get('PATH', os.defpath))
         if program is None:
@@ -82,6 +83,8 @@ class SubprocessRunner:
             raise CommandNotFound(f'The command {shlex.join(argv)} could not be started: {error}',
                                   argv=tuple(argv)) from error
         try:
+            if once_started is not None:
+                once_started()
             stdout, stderr = _communicate(process, timeout)
         except subprocess.TimeoutExpired as error:
             if process.poll() is not None:
@@ -140,7 +143,7 @@ def scrubbed_environment(environ: Mapping[str, str], dropped_prefixes: Sequence[
     """
     prefixes = tuple(dropped_prefixes)
     # Mostly there is nothing to take out, and to copy an environment costs more than to look at its names.
-    if not any(name.startswith(prefixes) and name not in kept for name in environ):
+    if all(name in kept for name in [name for name in environ if name.startswith(prefixes)]):
         return environ
     return {name: value for name, value in environ.items() if name in kept or not name.startswith(prefixes)}
 

@@ -31,6 +31,7 @@ from psij_ext.runtime.records import ExitRecord, ProgressEntry, parse_exit_recor
 logger = logging.getLogger(__name__)
 
 REVOKED = 'revoked'
+SCHEDULER_OUTPUT = 'scheduler.out'
 _RECORD_LIMIT = 64 * 1024
 _NATIVE_IDS = '.native'
 
@@ -114,7 +115,7 @@ class JobFolder:
     @property
     def scheduler_output_path(self) -> Path:
         """Where the scheduler puts what the script itself and the scheduler's own programs write."""
-        return self.path / 'scheduler.out'
+        return self.path / SCHEDULER_OUTPUT
 
     # -- before the submission
 
@@ -180,7 +181,7 @@ class JobFolder:
     def set_native_id(self, native_id: str) -> None:
         """Keep the native id, and let `find` find the folder by it."""
         self._append('journal', _journal_line('native_id', native_id))
-        journal, name = self._file('journal'), f'{self.path.parent}/{_native_name(native_id)}'
+        journal, name = self._file('journal'), f'{os.path.dirname(self.path)}/{_native_name(native_id)}'
         try:
             os.link(journal, name)
         except OSError:
@@ -312,7 +313,8 @@ def _make_private(folder: Path) -> None:
 
 
 def _native_name(native_id: str) -> str:
-    return f'{_NATIVE_IDS}/{percent_encode(native_id, safe="", errors="surrogateescape")}'
+    plain = native_id.isascii() and native_id.isalnum()  # the usual case, which need not be looked at by letters
+    return f'{_NATIVE_IDS}/{native_id if plain else percent_encode(native_id, safe="", errors="surrogateescape")}'
 
 
 def _fill(descriptor: int, content: bytes, mode: int, *, anew: bool = False) -> None:

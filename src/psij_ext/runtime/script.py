@@ -7,7 +7,8 @@ import functools
 import re
 import secrets
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import count, islice, repeat
 from pathlib import Path
 
 import pystache
@@ -25,10 +26,14 @@ from psij_ext.installation import data_folder
 # The tags of a mustache template: what kind of tag it is, empty for a plain one, and the name in it.
 _TAG = re.compile(r'{{([{#^/&]?)\s*([^}\s]+)')
 _MISSING = object()
-_TOLD_BY_REPR = frozenset((type(None), bool, int, float, str, list, tuple, dict))
-# It needs no quotes in a shell, and no value that anybody gives can hold it.
+_A_TEXT = object()
+_UNQUOTED = ('{', '&')
+# A bare object, such as the two above, has nothing in it that could change.
+_TOLD_BY_REPR = frozenset((type(None), bool, int, float, str, list, tuple, dict, object))
+# No value that anybody gives can hold it, and it needs no quotes in a shell.
 _MARK = f'@{secrets.token_hex(16)}@'
 _COMMON_TEMPLATES = ('prologue', 'epilogue', 'launch')
+_PLAIN_WORD = re.compile(r'[\w@%+=:,./-]+', re.ASCII)
 _CONTROL_CHARACTERS = re.compile('[\x00-\x1f\x7f]')
 _ANSI_C_ESCAPES = {'\\': '\\\\', "'": "\\'", '\n': '\\n', '\r': '\\r', '\t': '\\t'}
 _VARIABLE = re.compile('[A-Za-z_][A-Za-z0-9_]*', re.ASCII)
@@ -38,6 +43,7 @@ _OF_THE_HOST = frozenset(
      'HOST', 'HOSTNAME', 'LINENO', 'NCPUS', 'OLDPWD', 'OMP_NUM_THREADS', 'PPID', 'PWD', 'RANDOM', 'SECONDS',
      'SHELLOPTS', 'SHLVL', 'SSH_AUTH_SOCK', 'SSH_CLIENT', 'SSH_CONNECTION', 'SSH_TTY', 'TMPDIR', 'TTY', 'UID',
      'XDG_RUNTIME_DIR', 'XDG_SESSION_ID'))
+_ONE_PROCESS = ResourceSpecV1()
 _OUTCOMES = (
     (StageOutFlags.ON_SUCCESS, 'success'), (StageOutFlags.ON_ERROR, 'error'),
     (StageOutFlags.ON_CANCEL, 'cancel'))
@@ -50,6 +56,8 @@ def quote(text: str) -> str:
     scheduler takes for a directive, and schedulers refuse scripts in which carriage returns stand before
     newlines.
     """
+    if _PLAIN_WORD.fullmatch(text) is not None:
+        return text
     if _CONTROL_CHARACTERS.search(text) is None:
         return shlex.quote(text)
     escaped = re.sub(r"[\\'\x00-\x1f\x7f]",
@@ -65,62 +73,89 @@ def render(template: Path, context: Mapping[str, object]) -> str:
 
     :raises InvalidJobException: if the template uses a key that is not in the context, or has a syntax error.
     """
-    try:
-        return _template(template).render(context)
-    except (PystacheError, ParsingError, OSError) as error:
-        raise InvalidJobException(f'The template {template} cannot be filled in: {error}', error) from error
+    return _render(context, template)
 
 
 def full_script(directives: str, context: Mapping[str, object]) -> str:
     """Put the parts of a submit script together: a scheduler's own, then what every job's script does."""
-    return ''.join([directives, *(render(template, context) for template in _common_templates())])
+    return directives + _render(context, *_common_templates())
+
+
+def _render(context: Mapping[str, object], *templates: Path) -> str:
+    try:
+        return _template(*templates).render(context)
+    except (PystacheError, ParsingError, OSError) as error:
+        names = ', '.join(map(str, templates))
+        raise InvalidJobException(f'The template {names} cannot be filled in: {error}', error) from error
 
 
 class _Template:
-    """A template that is read once, and filled in once for all jobs of one *shape*.
+    """Templates, one after the other, that are read once, and filled in once for all jobs of one *shape*.
 
-    Thousands of jobs often differ only in texts that stand in the template as they are, such as ids and paths. Jobs
-    that differ in nothing else have one shape; for each shape the mustache library is asked once, with marks in place
-    of the texts.
+    Thousands of jobs often differ only in texts, such as ids, paths and arguments, which stand in the script as they
+    are. Jobs that differ in nothing else have one shape; for each shape the mustache library is asked once, with marks
+    in place of the texts.
     """
 
     _MOST_SHAPES = 256
 
-    def __init__(self, path: Path) -> None:
-        source = path.read_text(encoding='utf-8')
+    def __init__(self, paths: Sequence[Path]) -> None:
+        source = ''.join(path.read_text(encoding='utf-8') for path in paths)
         self._parsed = pystache.parse(source)
         tags = _TAG.findall(source)
-        self._keys = sorted({key for _, key in tags})
-        self._only_texts = {key for _, key in tags} - {key for kind, key in tags if kind}
-        # Pieces of the script, by shape; every second one is the key of a text.
-        self._scripts: dict[str, list[str]] = {}
+        self._keys = sorted({key for _, key in tags} - {'.'})
+        self._looks_into_objects = any('.' in key for key in self._keys)
+        # Where a mark may stand for a text: where it is quoted, and for those of a list, where it is gone through.
+        unquoted = {key for kind, key in tags if kind in _UNQUOTED}
+        printed = {key for kind, key in tags if not kind}
+        self._texts = [] if '.' in unquoted else [
+            place for place, key in enumerate(self._keys) if key not in unquoted]
+        self._lists = [place for place in self._texts if self._keys[place] not in printed]
+        # By shape, the pieces of the script, and the numbers of the texts that every second piece is replaced by.
+        self._scripts: dict[str, tuple[list[str], list[int]]] = {}
 
     def render(self, context: Mapping[str, object]) -> str:
-        texts, rest = {}, []
-        for key in self._keys:
-            value = context.get(key, _MISSING)
-            if isinstance(value, str) and key in self._only_texts:
-                texts[key] = value
-                value = None
-            elif type(value) not in _TOLD_BY_REPR and (value is not _MISSING or ('.' in key and key != '.')):
-                return str(_RENDERER.render(self._parsed, context))  # what it gives may change unseen
-            rest.append(value)
-        shape = repr(rest)
-        pieces = self._scripts.get(shape)
-        if pieces is None:
-            marked = {key: f'{_MARK}{key}{_MARK}' for key in texts}
-            pieces = str(_RENDERER.render(self._parsed, {**context, **marked})).split(_MARK)
+        shape = [*map(context.get, self._keys, repeat(_MISSING))]
+        if self._looks_into_objects or not _TOLD_BY_REPR.issuperset(map(type, shape)):
+            return str(_RENDERER.render(self._parsed, context))  # what it gives may change unseen
+        texts: list[str] = []
+        for place in self._texts:
+            value = shape[place]
+            if value and isinstance(value, str):  # whether it is empty decides what becomes of a section
+                texts.append(value)
+                shape[place] = _A_TEXT
+        for place in self._lists:
+            value = shape[place]
+            if isinstance(value, list) and {*map(type, value)} == {str}:
+                texts += value
+                shape[place] = (_A_TEXT, len(value))
+        told = repr(shape)
+        if told not in self._scripts:
             if len(self._scripts) >= self._MOST_SHAPES:
                 self._scripts.clear()
-            self._scripts[shape] = pieces
+            self._scripts[told] = self._with_marks(context, shape)
+        pieces, numbers = self._scripts[told]
         filled = pieces.copy()
-        filled[1::2] = [quote(texts[key]) for key in pieces[1::2]]
+        filled[1::2] = [quote(texts[number]) for number in numbers]
         return ''.join(filled)
+
+    def _with_marks(self, context: Mapping[str, object], shape: Sequence[object]) -> tuple[list[str], list[int]]:
+        marks = map('{0}{1}{0}'.format, repeat(_MARK), count())
+        marked = {**context}
+        for place in self._texts:
+            if shape[place] is _A_TEXT:
+                marked[self._keys[place]] = next(marks)
+        for place in self._lists:
+            told = shape[place]
+            if isinstance(told, tuple) and told[:1] == (_A_TEXT,):
+                marked[self._keys[place]] = [*islice(marks, told[1])]
+        pieces = str(_RENDERER.render(self._parsed, marked)).split(_MARK)
+        return pieces, [int(number) for number in pieces[1::2]]
 
 
 @functools.cache
-def _template(path: Path) -> _Template:
-    return _Template(path)
+def _template(*paths: Path) -> _Template:
+    return _Template(paths)
 
 
 @functools.cache
@@ -152,8 +187,8 @@ def script_context(
         'log_file': str(launcher.config.launcher_log_file or ''),
         'directory': str(spec.directory),
         'stdin_path': str(spec.stdin_path or '/dev/null'),
-        'stdout_path': str(spec.stdout_path or folder / 'stdout'),
-        'stderr_path': str(spec.stderr_path or folder / 'stderr'),
+        'stdout_path': str(spec.stdout_path or f'{folder}/stdout'),
+        'stderr_path': str(spec.stderr_path or f'{folder}/stderr'),
         'joined': _is_one_file(spec.stdout_path, spec.stderr_path),
         'pre_launch': _optional_path(spec.pre_launch), 'post_launch': _optional_path(spec.post_launch),
         'launch_command': launch_command(job, launcher),
@@ -180,12 +215,11 @@ def absolute_spec(spec: JobSpec, here: Path) -> JobSpec:
     absolute = copy.copy(spec)
     directory = here / spec.directory if spec.directory else here
     absolute.directory = directory
-    for name in ('stdin_path', 'stdout_path', 'stderr_path'):
+    for name, base in (('stdin_path', directory), ('stdout_path', directory), ('stderr_path', directory),
+                       ('pre_launch', here), ('post_launch', here)):
         path = getattr(spec, name)
-        setattr(absolute, name, directory / path if path else None)
-    for name in ('pre_launch', 'post_launch'):
-        path = getattr(spec, name)
-        setattr(absolute, name, here / path if path else None)
+        if path is not None:
+            setattr(absolute, name, base / path)
     return absolute
 
 
@@ -246,7 +280,7 @@ def known_resources(resources: ResourceSpec | None) -> ResourceSpecV1:
     :raises InvalidJobException: if they are of an unknown version.
     """
     if resources is None:
-        return ResourceSpecV1()
+        return _ONE_PROCESS
     if not isinstance(resources, ResourceSpecV1):
         raise InvalidJobException(
             f'JobSpec.resources: version {resources.version} of the vocabulary is not known here.')

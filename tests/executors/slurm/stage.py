@@ -35,8 +35,9 @@ class RunnerOf:
     cluster: Cluster
 
     def run(self, argv: Sequence[str], *, timeout: float, cwd: Path | None = None,
-            env: Mapping[str, str] | None = None) -> CommandResult:
-        return SubprocessRunner().run(argv, timeout=timeout, cwd=cwd, env={**(env or {}), **self.cluster.variables})
+            env: Mapping[str, str] | None = None, once_started: Callable[[], None] | None = None) -> CommandResult:
+        return SubprocessRunner().run(
+            argv, timeout=timeout, cwd=cwd, env={**(env or {}), **self.cluster.variables}, once_started=once_started)
 
 
 class Stage:

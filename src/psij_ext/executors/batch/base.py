@@ -44,7 +44,7 @@ from psij_ext.runtime.command import (
     scrubbed_environment,
 )
 from psij_ext.runtime.evidence import Patience
-from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.jobfolder import SCHEDULER_OUTPUT, JobFolder
 from psij_ext.runtime.monitor import StatusSource
 from psij_ext.runtime.schedule import Rhythm
 from psij_ext.runtime.script import export_lines, script_context
@@ -120,30 +120,34 @@ class BatchSchedulerExecutor(SchedulerDialect, FollowingExecutor):
         context = script_context(
             job, self._launcher(spec), folder=folder.path, nonce=nonce, mailbox=mailbox)
         # Relative to the job's folder, where the submit command is run: no odd character in its path matters.
-        context['scheduler_output'] = folder.scheduler_output_path.name
-        context['custom_attributes'] = self.custom_attributes(job)
+        context['scheduler_output'] = SCHEDULER_OUTPUT
+        plain, other = self._own_attributes(job)
+        context['custom_attributes'] = [
+            {'key': key, 'value': value, 'has_value': value != ''} for key, value in plain]
         context['umask'] = processes.umask() if self.carries_environment else None
         context['carries_environment'] = self.carries_environment and spec.inherit_environment
         for key, variable in self.environment_defaults.items():
             context[key] = context.get(key) or os.environ.get(variable)
         context.update(self.dialect_context(job, context))
-        odd = [word for key, option in self.label_options.items() if not _is_plain(context.get(key))
-               for word in _option(option, str(context[key]))]
-        context.update({key: None for key in self.label_options if not _is_plain(context.get(key))})
+        options: List[str] = []
+        for key, option in self.label_options.items():
+            if not _is_plain(context.get(key)):
+                options += _option(option, str(context[key]))
+                context[key] = None
+        options += self._custom_options(other)
         script = StringIO()
         self.generate_submit_script(job, context, script)
         command = self.get_submit_command(job, folder.script_path)
-        return script.getvalue(), [*command[:-1], *odd, *self._custom_options(job), command[-1]]
+        return script.getvalue(), [*command[:-1], *options, command[-1]]
 
     def _start(self, job: Job, folder: JobFolder, nonce: str) -> str:
         script, command = self.render(job, folder, nonce, self._mailbox)
         folder.write_script(script)
         if self.carries_environment and job.spec is not None and job.spec.inherit_environment:
             folder.write_environment(export_lines(self._environment()))
-        self._prepare_next()
         try:
             result = self.runner.run(command, timeout=self._batch_config.submit_timeout, cwd=folder.path,
-                                     env=self._environment())
+                                     env=self._environment(), once_started=self._prepare_next)
         except CommandTimeout as error:
             return self._settle(folder, nonce, _unknown_outcome(error, folder))
         except CommandError as error:
@@ -237,30 +241,14 @@ class BatchSchedulerExecutor(SchedulerDialect, FollowingExecutor):
     def _record(self, native_id: str, folder: JobFolder | None) -> Dict[str, str]:
         return self._control.record(native_id, 0.0 if folder is None else submission_time(folder))
 
-    def custom_attributes(self, job: Job) -> List[Dict[str, object]]:
-        """Return the custom attributes that a directive can hold, with `key`, `value` and `has_value`.
+    def _own_attributes(self, job: Job) -> Tuple[List[Tuple[str, str]], List[Tuple[str, str]]]:
+        """Return the custom attributes that a directive can hold, and then the others, with their values as texts.
 
         :raises InvalidJobException: if one does not say for which scheduler it is, or is refused.
         """
-        return [{'key': key, 'value': value, 'has_value': value != ''}
-                for key, value in self._own_attributes(job) if _is_plain(value)]
-
-    def _custom_options(self, job: Job) -> List[str]:
-        """Return the other ones as arguments of the submit command."""
-        options: List[str] = []
-        for key, value in self._own_attributes(job):
-            if not _is_plain(value):
-                arguments = self.custom_option(key, value)
-                if arguments is None:
-                    raise InvalidJobException(
-                        f'JobAttributes.custom_attributes: {key}={value!r} cannot be written into a directive: '
-                        'only letters, digits and _@%+=:,./- are safe there.')
-                options += arguments
-        return options
-
-    def _own_attributes(self, job: Job) -> List[Tuple[str, str]]:
         prefixes = self.custom_attribute_prefixes
-        own = []
+        plain: List[Tuple[str, str]] = []
+        other: List[Tuple[str, str]] = []
         for name, key, value in meant_for(job, prefixes, '|'.join(prefixes) or self.name):
             shown = '' if value is None or value is True else str(value)
             if not key or not _is_plain(key):
@@ -271,8 +259,23 @@ class BatchSchedulerExecutor(SchedulerDialect, FollowingExecutor):
             if instead is not None:
                 raise InvalidJobException(
                     f'JobAttributes.custom_attributes: {name} is not for a job to say: {instead}.')
-            own.append((key, shown))
-        return own
+            (plain if _is_plain(shown) else other).append((key, shown))
+        return plain, other
+
+    def _custom_options(self, attributes: Sequence[Tuple[str, str]]) -> List[str]:
+        """Return custom attributes as arguments of the submit command.
+
+        :raises InvalidJobException: if it has none for one of them.
+        """
+        options: List[str] = []
+        for key, value in attributes:
+            arguments = self.custom_option(key, value)
+            if arguments is None:
+                raise InvalidJobException(
+                    f'JobAttributes.custom_attributes: {key}={value!r} cannot be written into a directive: '
+                    'only letters, digits and _@%+=:,./- are safe there.')
+            options += arguments
+        return options
 
     def attach(self, job: Job, native_id: str) -> None:
         """Follow a job that was submitted earlier, perhaps by another program or by hand.

@@ -93,6 +93,7 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         nodes, per_node, cores = context['node_count'], context['processes_per_node'], context['cpu_cores_per_process']
         memory, duration = context['memory_per_node'], context['duration']
         exclusive = context['exclusive_node_use']
+        custom = context['custom_attributes']
         place = ':'.join([*(['scatter'] if nodes != 1 else []), *(['exclhost'] if exclusive else [])])
         return {
             'name': _NOT_IN_A_NAME.sub('_', str(context['name']))[:_LONGEST_NAME],
@@ -101,12 +102,13 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
             'memory_kibibytes_per_node': -(-memory // 1024) if isinstance(memory, int) else None,
             'place': place or None,
             'walltime': hours_minutes_seconds(duration) if isinstance(duration, int) else None,
-            'custom_options': [_custom_option(attribute) for attribute in self.custom_attributes(job)],
+            'custom_options': [
+                _custom_option(each['key'], each['value']) for each in (custom if isinstance(custom, list) else ())],
         }
 
     def custom_option(self, key: str, value: str) -> List[str]:
         """Return an option of qsub, whose value may be any text."""
-        option = _custom_option({'key': key, 'value': value})
+        option = _custom_option(key, value)
         return [str(option['option']), str(option['value'])]
 
     def get_submit_command(self, job: Job, submit_file_path: Path) -> List[str]:
@@ -290,8 +292,7 @@ def _is_answer(exit_code: int) -> bool:
     return exit_code in (0, _JOB_UNKNOWN, _JOB_FINISHED)
 
 
-def _custom_option(attribute: Mapping[str, object]) -> Dict[str, object]:
-    key, value = str(attribute['key']), str(attribute['value'])
+def _custom_option(key: str, value: str) -> Dict[str, object]:
     if len(key) == 1:
         return {'option': f'-{key}', 'value': value or None}
     return {'option': '-l', 'value': f'{key}={value}' if value else key}
