@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import signal
-import time
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,7 +23,7 @@ from psij_ext.executors.custom_attributes import meant_for
 from psij_ext.executors.following import FollowingExecutor
 from psij_ext.installation import data_folder
 from psij_ext.runtime import processes
-from psij_ext.runtime.children import Reaper, spawn
+from psij_ext.runtime.children import Reaper
 from psij_ext.runtime.evidence import Patience
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.local_jobs import LocalJobs
@@ -36,14 +33,10 @@ from psij_ext.runtime.process_table import ProcessTable, parse_native_id
 from psij_ext.runtime.schedule import Rhythm
 from psij_ext.runtime.script import full_script, known_resources, render, script_context
 from psij_ext.runtime.slots import Slots
+from psij_ext.runtime.supervisor import start_supervisor
 
 _TEMPLATES = data_folder('templates')
-# What a job sees that inherits nothing: who runs it, where home is, how to write numbers and times.
-_OWN_VARIABLES = ('HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'TZ')
-_OWN_PATH = '/usr/local/bin:/usr/bin:/bin'
 _TRANSIENT = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-_SECONDS_BETWEEN_LOOKS = 0.002
-_LOOKS_AT_A_SESSION = 100
 
 
 class LocalExecutorConfig(JobExecutorConfig):
@@ -196,33 +189,13 @@ class LocalJobExecutor(FollowingExecutor):
         folder.write_script(script)
         spec = job.spec or JobSpec()
         try:
-            return self._supervise(command, folder, spec)
+            return start_supervisor(
+                command, spec.inherit_environment, folder.scheduler_output_path, self._cores(spec), self._slots,
+                self._reaper)
         except OSError as error:
             raise SubmitException(
                 f'The job could not be started: {error}', error, transient=error.errno in _TRANSIENT, argv=command,
                 script_path=folder.script_path) from error
-
-    def _supervise(self, command: Sequence[str], folder: JobFolder, spec: JobSpec) -> str:
-        """Start a supervisor, and tell it its place. One that learns of none, because we died, runs nothing."""
-        environment = dict(os.environ) if spec.inherit_environment else _own_environment()
-        place_read, place_written = os.pipe()
-        try:
-            pid = spawn(command, environment, stdin=place_read, output=folder.scheduler_output_path)
-            self._reaper.add(pid)
-            try:
-                start_time = processes.start_time(pid)
-                if start_time is None:
-                    raise ProcessLookupError(errno.ESRCH, 'its supervisor ended at once', command[2])
-                place = self._slots.take_place(pid, start_time, self._cores(spec))
-                os.write(place_written, f'{place}\n'.encode())
-            except BaseException:  # an interrupt, for one; nobody would know of the job
-                _kill_session(pid)
-                self._reaper.expect_end(pid)
-                raise
-        finally:
-            os.close(place_read)
-            os.close(place_written)
-        return f'{pid}.{start_time}'
 
     # -- after the submission
 
@@ -274,23 +247,6 @@ class LocalJobExecutor(FollowingExecutor):
         parsed = parse_native_id(job.native_id or '')
         if exit_info is not None and parsed is not None:
             self._reaper.expect_end(parsed[0])
-
-
-def _own_environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name in _OWN_VARIABLES or name.startswith('LC_')}
-    return {'PATH': _OWN_PATH, **kept}
-
-
-def _kill_session(leader: int) -> None:
-    members = [leader]  # first, so that it starts nothing more
-    for _ in range(_LOOKS_AT_A_SESSION):  # a process may start another while it is looked for
-        for pid in members:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
-        members = processes.in_session(leader)
-        if not members:
-            return
 
 
 def _each(native_ids: Sequence[str], act: Callable[[str], None]) -> dict[str, SubmitException]:

@@ -36,10 +36,9 @@ from psij_ext import (
 )
 from psij_ext.core.exit_info import ExitReason
 from psij_ext.core.staging import StagingMode
-from psij_ext.executors import local
 from psij_ext.executors.batch import BatchSchedulerExecutorConfig
 from psij_ext.executors.local import LocalExecutorConfig, LocalJobExecutor
-from psij_ext.runtime import children, processes
+from psij_ext.runtime import children, processes, supervisor
 from psij_ext.runtime.slots import Slots
 
 # -- what is refused, and what is not
@@ -276,7 +275,7 @@ def test_a_job_that_cannot_be_started(machine: Machine, monkeypatch: pytest.Monk
     executor = machine.executor()
     job = Job(JobSpec('/bin/true'))
     with monkeypatch.context() as patch:
-        patch.setattr(local, 'spawn', failing(OSError(errno.EAGAIN, 'no more processes')))
+        patch.setattr(supervisor, 'spawn', failing(OSError(errno.EAGAIN, 'no more processes')))
         with pytest.raises(SubmitException, match='no more processes') as caught:
             executor.submit(job)
     assert caught.value.transient
