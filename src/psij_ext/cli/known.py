@@ -14,7 +14,7 @@ from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import PsijExtError
 from psij_ext.executors.following import FollowingExecutor
-from psij_ext.executors.remembering import read_spec
+from psij_ext.executors.remembering import read_spec, submission_time
 from psij_ext.runtime.ending import kept_end
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.look import Look, record_silently
@@ -76,9 +76,7 @@ def known_jobs(work_directory: Path | None) -> list[KnownJob]:
         for folder in JobFolder.all(root / name):
             native_id = folder.native_id
             if native_id is not None:
-                given = (folder.read_record() or {}).get('submitted')
-                submitted = given if isinstance(given, float) else 0.0
-                found.append((submitted, folder.job_id, folder, native_id, name))
+                found.append((submission_time(folder), folder.job_id, folder, native_id, name))
     return [KnownJob(number, folder, native_id, name, submitted)
             for number, (submitted, _, folder, native_id, name) in enumerate(sorted(found, key=lambda row: row[:2]), 1)]
 

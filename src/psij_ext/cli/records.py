@@ -11,6 +11,7 @@ from psij_ext.core.job import Job
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
+from psij_ext.runtime.followed import submitted_at
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.usage import usage_record
 
@@ -48,7 +49,6 @@ def job_record(job: Job, folder: JobFolder, executor_name: str) -> Record:
 
 def job_times(job: Job, folder: JobFolder) -> tuple[float | None, float | None, float | None]:
     """Return when a job was submitted, started and ended, in seconds since the epoch."""
-    submitted = (folder.read_record() or {}).get('submitted')
     progress = folder.read_progress()
     active = [entry.time for entry in progress
               if entry.state is JobState.ACTIVE and entry.attempt == progress[-1].attempt]
@@ -56,7 +56,7 @@ def job_times(job: Job, folder: JobFolder) -> tuple[float | None, float | None, 
     if job.status.final:
         record = folder.read_exit()
         ended = job.status.time if record is None else record.ended
-    return submitted if isinstance(submitted, float) else None, active[0] if active else None, ended
+    return submitted_at(folder), active[0] if active else None, ended
 
 
 def output_path(job: Job, folder: JobFolder, stream: str) -> Path:

@@ -11,7 +11,7 @@ from psij_ext.core.serialization import JSONSerializer
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
-from psij_ext.runtime.followed import Followed
+from psij_ext.runtime.followed import Followed, submitted_at
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.look import record_silently
 
@@ -49,9 +49,8 @@ def read_spec(folder: JobFolder) -> JobSpec | None:
 
 
 def submission_time(folder: JobFolder) -> float:
-    """Read when a job was submitted, in seconds since the epoch; 0 where that cannot be read."""
-    submitted = (folder.read_record() or {}).get('submitted')
-    return submitted if isinstance(submitted, float) else 0.0
+    """Read when a job was submitted, in seconds since the epoch; 0 where that cannot be read: at any time."""
+    return submitted_at(folder) or 0.0
 
 
 def own_stderr(spec: JobSpec | None) -> Path | None:

@@ -156,10 +156,15 @@ class Followed:
 
     def _request(self) -> Request:
         """What was asked for, and when: as the folder has it, which knows when the submission began."""
-        record = None if self.folder is None else self.folder.read_record()
-        submitted = (record or {}).get('submitted')
+        submitted = None if self.folder is None else submitted_at(self.folder)
         # 0 stands for any time: the job was submitted by others.
-        return request_of(self.job.spec, submitted if isinstance(submitted, float) else self.submitted or None)
+        return request_of(self.job.spec, (self.submitted or None) if submitted is None else submitted)
+
+
+def submitted_at(folder: JobFolder) -> float | None:
+    """Read when a job's submission began, in seconds since the epoch; None where that cannot be read."""
+    submitted = (folder.read_record() or {}).get('submitted')
+    return submitted if isinstance(submitted, float) else None
 
 
 def _nothing_of(presence: Presence) -> Presence:
