@@ -33,7 +33,7 @@ from psij_ext.runtime.look import Look, SilentSource, look
 from psij_ext.runtime.monitor import StatusMonitor, StatusSource
 from psij_ext.runtime.places import default_work_directory
 from psij_ext.runtime.schedule import Rhythm
-from psij_ext.runtime.script import absolute_spec
+from psij_ext.runtime.script import make_absolute
 from psij_ext.runtime.sharing import Membership
 from psij_ext.runtime.spares import SpareFolders
 
@@ -135,7 +135,7 @@ class FollowingExecutor(ControllingExecutor):
         :raises SubmitException: if the scheduler refused it; the job stays NEW and may be submitted again.
         :raises SubmitUncertain: if nobody knows; do not submit it again.
         """
-        spec = absolute_spec(self._check_job(job), Path.cwd())
+        spec = make_absolute(self._check_job(job), Path.cwd())
         with self._lock:
             if job.executor is not None:
                 raise InvalidJobException(
@@ -211,7 +211,7 @@ class FollowingExecutor(ControllingExecutor):
         :raises InvalidJobException: if the job cannot be run as it is written.
         """
         copied = copy.copy(job)
-        copied.spec = absolute_spec(self._check_job(job), Path.cwd())
+        copied.spec = make_absolute(self._check_job(job), Path.cwd())
         return self.render(copied, JobFolder(self.work_directory / job.id), new_nonce())
 
     def close(self) -> None:
