@@ -83,7 +83,7 @@ class Checked:
 
     __slots__ = ()
     fields: ClassVar[dict[str, Field[Any, Any]]] = {}
-    _read_slots: ClassVar[attrgetter[Any]]
+    _read_slots: ClassVar[attrgetter[Any]] = attrgetter('__class__', '__class__')  # while there are no fields
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
