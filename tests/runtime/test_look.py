@@ -17,7 +17,7 @@ from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import CommandError, SubmitException
-from psij_ext.executors.following import FollowingExecutor
+from psij_ext.executors.submitting import SubmittingExecutor
 from psij_ext.runtime.ending import keep_end, kept_end
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.look import SilentSource
@@ -48,7 +48,7 @@ class Scheduler:
         return {name: seen for name, seen in self.accounted.items() if name in native_ids}
 
 
-class Executor(FollowingExecutor):
+class Executor(SubmittingExecutor):
     """Submits nothing; its scheduler is a table."""
 
     scheduler: Scheduler

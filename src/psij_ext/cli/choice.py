@@ -12,7 +12,7 @@ from pathlib import Path
 from psij_ext.cli.errors import Failure, told
 from psij_ext.core.interfaces import JobExecutor, JobExecutorConfig
 from psij_ext.exceptions import CommandError, PluginError, SubmitException
-from psij_ext.executors.following import FollowingExecutor
+from psij_ext.executors.submitting import SubmittingExecutor
 from psij_ext.runtime.command import SubprocessRunner, find_program
 
 EXECUTOR_VARIABLE = 'PSIJ_EXT_EXECUTOR'
@@ -48,7 +48,7 @@ def choose(asked: str | None) -> Choice:
     return Choice('local', why='no scheduler was found here')
 
 
-def open_executor(choice: Choice, work_directory: Path | None = None) -> FollowingExecutor:
+def open_executor(choice: Choice, work_directory: Path | None = None) -> SubmittingExecutor:
     """Make the chosen executor.
 
     :param work_directory: where it keeps the folders of jobs; its usual place if None.
@@ -56,7 +56,7 @@ def open_executor(choice: Choice, work_directory: Path | None = None) -> Followi
     """
     config = JobExecutorConfig(work_directory=work_directory)
     executor = JobExecutor.get_instance(choice.name, choice.constraint, config=config)
-    if not isinstance(executor, FollowingExecutor):
+    if not isinstance(executor, SubmittingExecutor):
         raise Failure(f'The executor {choice.name!r} keeps no folders of its jobs, which this command needs.')
     return executor
 

@@ -10,7 +10,7 @@ from typing import Any
 from psij_ext.cli.choice import choose, explained, open_executor
 from psij_ext.cli.jobspec import make_spec
 from psij_ext.core.job import AnyCallback, Job
-from psij_ext.executors.following import FollowingExecutor
+from psij_ext.executors.submitting import SubmittingExecutor
 from psij_ext.runtime.jobfolder import JobFolder
 
 
@@ -22,7 +22,7 @@ class Submitted:
     :param work_directory: where its folder is, if not in the usual place.
     """
 
-    def __init__(self, executor: FollowingExecutor, job: Job, work_directory: Path | None) -> None:
+    def __init__(self, executor: SubmittingExecutor, job: Job, work_directory: Path | None) -> None:
         self.executor = executor
         self.job = job
         self._work_directory = work_directory

@@ -1,41 +1,34 @@
-"""What all our executors share: a folder for each job, one script, and a monitor that follows."""
+"""Following jobs by their folders and by what the scheduler says of them."""
 
 from __future__ import annotations
 
-import copy
 import functools
 import logging
 import threading
-import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
 from psij_ext.core.exit_info import ExitInfo
-from psij_ext.core.interfaces import JobExecutorConfig, Launcher
+from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
-from psij_ext.core.serialization import JSONSerializer
-from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
-from psij_ext.exceptions import InvalidJobException, PsijExtError, SubmitException, SubmitUncertain
+from psij_ext.exceptions import InvalidJobException
 from psij_ext.executors.control import ControllingExecutor
 from psij_ext.executors.remembering import own_stderr, read_spec, remember, submission_time
-from psij_ext.runtime import processes
 from psij_ext.runtime.callbacks import CallbackThread
 from psij_ext.runtime.ending import keep_end
 from psij_ext.runtime.evidence import Patience
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.forking import renew_in_children
-from psij_ext.runtime.jobfolder import JobFolder, check_private, new_nonce
-from psij_ext.runtime.leftovers import Leftovers
+from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.leftovers import Closable, Leftovers
 from psij_ext.runtime.look import Look, SilentSource, look
 from psij_ext.runtime.monitor import StatusMonitor, StatusSource
 from psij_ext.runtime.places import default_work_directory
 from psij_ext.runtime.schedule import Rhythm
-from psij_ext.runtime.script import make_absolute
 from psij_ext.runtime.sharing import Membership
-from psij_ext.runtime.spares import SpareFolders
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +36,7 @@ logger = logging.getLogger(__name__)
 class FollowingExecutor(ControllingExecutor):
     """An executor that keeps a folder for each job and follows its jobs by folder and scheduler.
 
-    Subclasses start a job (`_start`), end jobs (`_end`) or warn them (`_warn`), and say where states are asked for
-    (`_make_source`).
+    Subclasses say where states are asked for (`_make_source`) and when (`_rhythm`).
     """
 
     def __init__(self, url: str | None = None, config: JobExecutorConfig | None = None) -> None:
@@ -52,9 +44,8 @@ class FollowingExecutor(ControllingExecutor):
         self._lock = threading.Lock()
         self._membership: Membership | None = None
         self._callbacks = CallbackThread(f'psij-ext callbacks of {type(self).__name__}')
-        self._spares = SpareFolders()
-        self._leftovers = Leftovers(self, self._callbacks, self._spares)
-        self._launchers: dict[str, Launcher] = {}
+        self._closables: list[Closable] = [self._callbacks]
+        self._leftovers = Leftovers(self, *self._closables)
         # The jobs that nobody follows since `close`, or that the parent follows of a process that was forked off.
         self._left: dict[str, Followed] = {}
         renew_in_children(self)
@@ -65,35 +56,12 @@ class FollowingExecutor(ControllingExecutor):
         Jobs of the parent are followed here as soon as somebody here waits for them.
         """
         self._lock = threading.Lock()
-        self._leftovers.become(self._callbacks, self._spares)
+        self._leftovers.become(*self._closables)
         membership, self._membership = self._membership, None
         if membership is not None:
             self._leave(membership.monitor.jobs_of(self))
 
     # -- what subclasses give
-
-    @abstractmethod
-    def _start(self, job: Job, folder: JobFolder, nonce: str) -> str:
-        """Write the job's script and hand it to the scheduler; return the native id.
-
-        :param job: a copy of the job, with an absolute spec.
-        :param folder: the job's folder.
-        :param nonce: the name of this submission.
-        :raises InvalidJobException: if the job cannot be run as written.
-        :raises SubmitException: if the scheduler refuses it.
-        """
-
-    @abstractmethod
-    def render(
-        self, job: Job, folder: JobFolder, nonce: str, mailbox: Path | None = None
-    ) -> tuple[str, Sequence[str]]:
-        """Return the script of a job, and the command that starts or submits it; nothing is written or run.
-
-        :param job: a copy of the job, with an absolute spec.
-        :param folder: the folder that the script is to use.
-        :param nonce: the name of the submission.
-        :raises InvalidJobException: if the job cannot be run as written.
-        """
 
     @abstractmethod
     def _make_source(self) -> StatusSource:
@@ -102,6 +70,11 @@ class FollowingExecutor(ControllingExecutor):
     @abstractmethod
     def _rhythm(self) -> Rhythm:
         """Return when the monitor asks."""
+
+    def _close_last(self, closable: Closable) -> None:
+        """Close something of a subclass as well, after all else."""
+        self._closables.append(closable)
+        self._leftovers.become(*self._closables)
 
     @property
     def _keeps_files(self) -> bool:
@@ -125,36 +98,6 @@ class FollowingExecutor(ControllingExecutor):
     def health(self) -> str:
         """`ok`, or `degraded` while the scheduler has not answered for several rounds."""
         return 'ok' if self._membership is None else self._membership.monitor.health
-
-    def submit(self, job: Job) -> None:
-        """Hand a job to the scheduler; the job has its native id afterwards.
-
-        :raises InvalidJobException: if it cannot be run as it is written, or was submitted before.
-        :raises SubmitException: if the scheduler refused it; the job stays NEW and may be submitted again.
-        :raises SubmitUncertain: if nobody knows; do not submit it again.
-        """
-        spec = make_absolute(self._check_job(job), Path.cwd())
-        with self._lock:
-            if job.executor is not None:
-                raise InvalidJobException(
-                    f'Job {job.id} was submitted before, or is being submitted just now.')
-            job._bind(self)
-        try:
-            copied = copy.copy(job)
-            copied.spec = spec
-            folder = self._make_folder(job.id)
-            nonce = new_nonce()
-            self._write_record(folder, spec, nonce)
-            native_id = self._start(copied, folder, nonce)
-        except SubmitUncertain:
-            raise  # it stays bound: a second submission might make it run twice
-        except OSError as error:
-            job._bind(None)
-            raise SubmitException(f'The folder of job {job.id} cannot be written: {error}', error) from error
-        except BaseException:
-            job._bind(None)
-            raise
-        self._follow_submitted(job, native_id, folder, spec)
 
     def attach(self, job: Job, native_id: str) -> None:
         """Follow a job that was submitted earlier, perhaps by another program.
@@ -203,15 +146,6 @@ class FollowingExecutor(ControllingExecutor):
         first, second = look(self._make_source(), ours), look(SilentSource(), reused)
         return Look({**first.jobs, **second.jobs}, first.missing | second.missing, first.trouble)
 
-    def preview(self, job: Job) -> tuple[str, Sequence[str]]:
-        """Return the script that `submit` would write and the command that it would run; nothing is written or run.
-
-        :raises InvalidJobException: if the job cannot be run as it is written.
-        """
-        copied = copy.copy(job)
-        copied.spec = make_absolute(self._check_job(job), Path.cwd())
-        return self.render(copied, JobFolder(self.work_directory / job.id), new_nonce())
-
     def close(self) -> None:
         """Stop following jobs; this neither waits for them nor cancels them.
 
@@ -223,54 +157,15 @@ class FollowingExecutor(ControllingExecutor):
             forgotten = membership.monitor.forget(self)
             membership.close()
             self._leave(forgotten)
-        self._callbacks.close()
-        self._spares.close()
+        for closable in self._closables:
+            closable.close()
 
-    # -- submitting
-
-    def _make_folder(self, job_id: str) -> JobFolder:
-        work_directory = self.work_directory
-        folder = JobFolder.create(work_directory, job_id, self._spares.take())
-        check_private(work_directory)
-        return folder
-
-    def _prepare_next(self) -> None:
-        """Make the folder of a next job on another thread, while this one waits for the submit command."""
-        self._callbacks.call(functools.partial(self._spares.add, self.work_directory))
-
-    def _write_record(self, folder: JobFolder, spec: JobSpec, nonce: str) -> None:
-        folder.open_journal({
-            'format': 1, 'job_id': folder.job_id, 'executor': self.name, 'url': self.url, 'nonce': nonce,
-            'submitted': time.time(), 'owner': processes.this_process(),
-        }, JSONSerializer().dumps(spec))
+    # -- following
 
     @property
     def _mailbox(self) -> Path:
         """Where the scripts of this executor's jobs leave their hints."""
         return self._get_monitor().mailbox(self.work_directory)
-
-    def _follow_submitted(self, job: Job, native_id: str, folder: JobFolder, spec: JobSpec) -> None:
-        job._set_native_id(native_id)
-        try:
-            folder.set_native_id(native_id)
-        except OSError as error:
-            # The job is submitted, come what may: this process follows it by the id that it has in memory.
-            logger.warning('The native id %s of job %s cannot be kept in %s: %s',
-                           native_id, job.id, folder.path, error)
-        self._update_job_status(job, JobStatus(JobState.QUEUED))
-        self._get_monitor().follow(Followed(
-            job, native_id, folder, self._report, stderr_path=own_stderr(spec), patience=self._patience()))
-
-    def _launcher(self, spec: JobSpec) -> Launcher:
-        name = spec.launcher or Launcher.DEFAULT_LAUNCHER_NAME
-        if name not in self._launchers:
-            try:
-                self._launchers[name] = Launcher.get_instance(name, config=self.config)
-            except PsijExtError as error:
-                raise InvalidJobException(f'JobSpec.launcher: {error}', error) from error
-        return self._launchers[name]
-
-    # -- following
 
     def _get_monitor(self) -> StatusMonitor:
         with self._lock:
@@ -278,7 +173,7 @@ class FollowingExecutor(ControllingExecutor):
                 self._membership = Membership(self._make_source(), self._rhythm())
                 self._membership.join(
                     (type(self), self.name, self.url, self._scheduler_key), f'psij-ext monitor of {self.name}')
-                self._leftovers.become(self._membership, self._callbacks, self._spares)
+                self._leftovers.become(self._membership, *self._closables)
             return self._membership.monitor
 
     @property

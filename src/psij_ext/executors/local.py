@@ -19,7 +19,7 @@ from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import CommandError, InvalidJobException, SubmitException
 from psij_ext.executors.configuration import Seconds, own_config
 from psij_ext.executors.custom_attributes import meant_for
-from psij_ext.executors.following import FollowingExecutor
+from psij_ext.executors.submitting import SubmittingExecutor
 from psij_ext.installation import data_folder
 from psij_ext.runtime import processes
 from psij_ext.runtime.children import Reaper
@@ -68,7 +68,7 @@ class LocalExecutorConfig(JobExecutorConfig):
         self.keep_files = keep_files
 
 
-class LocalJobExecutor(FollowingExecutor):
+class LocalJobExecutor(SubmittingExecutor):
     """Runs jobs as processes on this machine.
 
     Each job is a session of its own, led by a small supervisor, and goes on when the program that submitted

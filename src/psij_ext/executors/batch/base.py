@@ -33,8 +33,8 @@ from psij_ext.executors.batch.dialect import SchedulerDialect
 from psij_ext.executors.batch.source import SchedulerSource
 from psij_ext.executors.configuration import own_config
 from psij_ext.executors.custom_attributes import meant_for
-from psij_ext.executors.following import FollowingExecutor
 from psij_ext.executors.remembering import submission_time
+from psij_ext.executors.submitting import SubmittingExecutor
 from psij_ext.runtime import processes
 from psij_ext.runtime.command import (
     CommandResult,
@@ -55,7 +55,7 @@ logger = logging.getLogger(__name__)
 _PLAIN = re.compile(r'[A-Za-z0-9_@%+=:,./-]*')
 
 
-class BatchSchedulerExecutor(SchedulerDialect, FollowingExecutor):
+class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
     """Submits, follows and cancels jobs through the commands of a batch scheduler.
 
     A subclass fills in the scheduler's dialect: see `SchedulerDialect` for its methods and attributes.

@@ -1,0 +1,146 @@
+"""Submitting jobs: a folder for each, one script, and a native id for it, or an error that says what happened."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import logging
+import time
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+from psij_ext.core.interfaces import JobExecutorConfig, Launcher
+from psij_ext.core.job import Job
+from psij_ext.core.serialization import JSONSerializer
+from psij_ext.core.spec import JobSpec
+from psij_ext.core.state import JobState
+from psij_ext.core.status import JobStatus
+from psij_ext.exceptions import InvalidJobException, PsijExtError, SubmitException, SubmitUncertain
+from psij_ext.executors.following import FollowingExecutor
+from psij_ext.executors.remembering import own_stderr
+from psij_ext.runtime import processes
+from psij_ext.runtime.followed import Followed
+from psij_ext.runtime.jobfolder import JobFolder, check_private, new_nonce
+from psij_ext.runtime.script import make_absolute
+from psij_ext.runtime.spares import SpareFolders
+
+logger = logging.getLogger(__name__)
+
+
+class SubmittingExecutor(FollowingExecutor):
+    """An executor that keeps a folder for each job that it submits, and follows it.
+
+    Subclasses render a job (`render`) and start it (`_start`).
+    """
+
+    def __init__(self, url: str | None = None, config: JobExecutorConfig | None = None) -> None:
+        super().__init__(url=url, config=config)
+        self._spares = SpareFolders()
+        self._close_last(self._spares)
+        self._launchers: dict[str, Launcher] = {}
+
+    # -- what subclasses give
+
+    @abstractmethod
+    def _start(self, job: Job, folder: JobFolder, nonce: str) -> str:
+        """Write the job's script and hand it to the scheduler; return the native id.
+
+        :param job: a copy of the job, with an absolute spec.
+        :param folder: the job's folder.
+        :param nonce: the name of this submission.
+        :raises InvalidJobException: if the job cannot be run as written.
+        :raises SubmitException: if the scheduler refuses it.
+        """
+
+    @abstractmethod
+    def render(
+        self, job: Job, folder: JobFolder, nonce: str, mailbox: Path | None = None
+    ) -> tuple[str, Sequence[str]]:
+        """Return the script of a job, and the command that starts or submits it; nothing is written or run.
+
+        :param job: a copy of the job, with an absolute spec.
+        :param folder: the folder that the script is to use.
+        :param nonce: the name of the submission.
+        :raises InvalidJobException: if the job cannot be run as written.
+        """
+
+    # -- the interface
+
+    def submit(self, job: Job) -> None:
+        """Hand a job to the scheduler; the job has its native id afterwards.
+
+        :raises InvalidJobException: if it cannot be run as it is written, or was submitted before.
+        :raises SubmitException: if the scheduler refused it; the job stays NEW and may be submitted again.
+        :raises SubmitUncertain: if nobody knows; do not submit it again.
+        """
+        spec = make_absolute(self._check_job(job), Path.cwd())
+        with self._lock:
+            if job.executor is not None:
+                raise InvalidJobException(
+                    f'Job {job.id} was submitted before, or is being submitted just now.')
+            job._bind(self)
+        try:
+            copied = copy.copy(job)
+            copied.spec = spec
+            folder = self._make_folder(job.id)
+            nonce = new_nonce()
+            self._write_record(folder, spec, nonce)
+            native_id = self._start(copied, folder, nonce)
+        except SubmitUncertain:
+            raise  # it stays bound: a second submission might make it run twice
+        except OSError as error:
+            job._bind(None)
+            raise SubmitException(f'The folder of job {job.id} cannot be written: {error}', error) from error
+        except BaseException:
+            job._bind(None)
+            raise
+        self._follow_submitted(job, native_id, folder, spec)
+
+    def preview(self, job: Job) -> tuple[str, Sequence[str]]:
+        """Return the script that `submit` would write and the command that it would run; nothing is written or run.
+
+        :raises InvalidJobException: if the job cannot be run as it is written.
+        """
+        copied = copy.copy(job)
+        copied.spec = make_absolute(self._check_job(job), Path.cwd())
+        return self.render(copied, JobFolder(self.work_directory / job.id), new_nonce())
+
+    # -- the steps of a submission
+
+    def _make_folder(self, job_id: str) -> JobFolder:
+        work_directory = self.work_directory
+        folder = JobFolder.create(work_directory, job_id, self._spares.take())
+        check_private(work_directory)
+        return folder
+
+    def _prepare_next(self) -> None:
+        """Make the folder of a next job on another thread, while this one waits for the submit command."""
+        self._callbacks.call(functools.partial(self._spares.add, self.work_directory))
+
+    def _write_record(self, folder: JobFolder, spec: JobSpec, nonce: str) -> None:
+        folder.open_journal({
+            'format': 1, 'job_id': folder.job_id, 'executor': self.name, 'url': self.url, 'nonce': nonce,
+            'submitted': time.time(), 'owner': processes.this_process(),
+        }, JSONSerializer().dumps(spec))
+
+    def _follow_submitted(self, job: Job, native_id: str, folder: JobFolder, spec: JobSpec) -> None:
+        job._set_native_id(native_id)
+        try:
+            folder.set_native_id(native_id)
+        except OSError as error:
+            # The job is submitted, come what may: this process follows it by the id that it has in memory.
+            logger.warning('The native id %s of job %s cannot be kept in %s: %s',
+                           native_id, job.id, folder.path, error)
+        self._update_job_status(job, JobStatus(JobState.QUEUED))
+        self._get_monitor().follow(Followed(
+            job, native_id, folder, self._report, stderr_path=own_stderr(spec), patience=self._patience()))
+
+    def _launcher(self, spec: JobSpec) -> Launcher:
+        name = spec.launcher or Launcher.DEFAULT_LAUNCHER_NAME
+        if name not in self._launchers:
+            try:
+                self._launchers[name] = Launcher.get_instance(name, config=self.config)
+            except PsijExtError as error:
+                raise InvalidJobException(f'JobSpec.launcher: {error}', error) from error
+        return self._launchers[name]
