@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from psij_ext.core.checks import Field, natural, seconds
+from psij_ext.core.checks import Checked, Field, natural, seconds
 
 
 @pytest.mark.parametrize(('value', 'kept'), [(0, 0.0), (2, 2.0), (1.5, 1.5), (timedelta(minutes=1), 60.0)])
@@ -37,6 +37,13 @@ def test_a_count_may_be_nothing() -> None:
     assert natural('C.f', 0) == 0
     with pytest.raises(ValueError, match=r'^C\.f: '):
         natural('C.f', -1)
+
+
+def test_a_value_without_fields_is_like_any_other() -> None:
+    class Empty(Checked):
+        pass
+
+    assert (Empty().snapshot(), repr(Empty())) == (Empty(), 'Empty()')
 
 
 def test_a_field_is_a_property_of_its_class() -> None:

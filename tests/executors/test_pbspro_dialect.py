@@ -20,7 +20,7 @@ from psij_ext.exceptions import CommandError, InvalidJobException, ParseError, S
 from psij_ext.executors.batch.pbspro import PBSProExecutorConfig, PBSProJobExecutor
 from psij_ext.runtime.command import CommandResult
 from psij_ext.runtime.jobfolder import JobFolder
-from psij_ext.runtime.script import absolute_spec
+from psij_ext.runtime.script import make_absolute
 
 DATA = Path(__file__).parent.parent / 'data' / 'pbspro'
 FOLDER = JobFolder(Path('/work/the-job'))
@@ -36,7 +36,7 @@ def executor(tmp_path: Path) -> PBSProJobExecutor:
 
 def rendered(executor: PBSProJobExecutor, spec: JobSpec) -> tuple[list[str], list[str]]:
     """The directives, and the options of qsub before the script."""
-    script, command = executor.render(Job(absolute_spec(spec, Path('/here'))), FOLDER, 'n')
+    script, command = executor.render(Job(make_absolute(spec, Path('/here'))), FOLDER, 'n')
     lines = script.splitlines()
     assert lines[0] == '#!/bin/bash'
     directives = [line for line in lines if line.startswith('#PBS')]

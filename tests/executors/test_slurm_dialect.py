@@ -16,7 +16,7 @@ from psij_ext.exceptions import CommandError, InvalidJobException, ParseError, S
 from psij_ext.executors.batch.slurm import SlurmExecutorConfig, SlurmJobExecutor
 from psij_ext.runtime.command import CommandResult
 from psij_ext.runtime.jobfolder import JobFolder
-from psij_ext.runtime.script import absolute_spec
+from psij_ext.runtime.script import make_absolute
 
 DATA = Path(__file__).parent.parent / 'data' / 'slurm'
 FOLDER = JobFolder(Path('/work/the-job'))
@@ -39,7 +39,7 @@ def executor(tmp_path: Path) -> SlurmJobExecutor:
 
 def rendered(executor: SlurmJobExecutor, spec: JobSpec, folder: JobFolder = FOLDER) -> tuple[list[str], list[str]]:
     """The directives, and the options of sbatch between --parsable and the script."""
-    job = Job(absolute_spec(spec, Path('/here')))
+    job = Job(make_absolute(spec, Path('/here')))
     script, command = executor.render(job, folder, 'n')
     lines = script.splitlines()
     assert lines[0] == '#!/bin/bash'
@@ -434,7 +434,7 @@ def test_what_may_pass(executor: SlurmJobExecutor, words: str, transient: bool) 
     ('a,b[1,3]', '1,2,3', 'a b1 b1 b3 b3 b3'), ('n[08-11]', '1(x4)', 'n08 n09 n10 n11'), ('n[098-101]-ib', '1(x4)', 'n098-ib n099-ib n100-ib n101-ib'),
     ('cn-0001', '', 'cn-0001'), ('a[1-2]x,b[3-4]y', '1(x4)', 'a1x a2x b3y b4y')])
 def test_the_node_file_names_a_host_for_each_process(executor: SlurmJobExecutor, nodes: str, tasks: str, hosts: str) -> None:
-    script, _ = executor.render(Job(absolute_spec(JobSpec('/bin/date'), Path('/here'))), FOLDER, 'n')
+    script, _ = executor.render(Job(make_absolute(JobSpec('/bin/date'), Path('/here'))), FOLDER, 'n')
     functions = ''.join(script[script.index(f'{name}() {{'):].partition('\n}\n')[0] + '\n}\n' for name in ('psij_nodes', 'psij_repeat'))
     done = subprocess.run(['/bin/bash', '-c', functions + 'psij_nodes'], stdout=subprocess.PIPE, text=True, check=True,
                           env={'SLURM_JOB_NODELIST': nodes, 'SLURM_TASKS_PER_NODE': tasks})

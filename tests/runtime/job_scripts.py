@@ -18,7 +18,7 @@ from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.launchers.single import SingleLauncher
 from psij_ext.runtime.jobfolder import ExitRecord, JobFolder
-from psij_ext.runtime.script import absolute_spec, export_lines, full_script, script_context
+from psij_ext.runtime.script import export_lines, full_script, make_absolute, script_context
 
 # What a scheduler's own template has at the least.
 DIRECTIVES = '#!/bin/bash\npsij_native_id=$FAKE_ID\n'
@@ -44,7 +44,7 @@ class Scripted:
         self.mailbox = root / 'box'
         self.mailbox.mkdir(parents=True)
         self.folder = JobFolder.create(root / 'work', self.job.id)
-        self.job.spec = absolute_spec(spec, root)
+        self.job.spec = make_absolute(spec, root)
         context = script_context(
             self.job, launcher or SingleLauncher(), folder=self.folder.path, nonce='n', mailbox=self.mailbox)
         script = full_script(DIRECTIVES, {**context, 'carries_environment': carried is not None})

@@ -21,13 +21,13 @@ from psij_ext.exceptions import InvalidJobException
 from psij_ext.launchers.multiple import MultipleLauncher
 from psij_ext.launchers.single import SingleLauncher
 from psij_ext.runtime.script import (
-    absolute_spec,
     attribute_context,
     export_lines,
     full_script,
     hours_minutes_seconds,
     known_resources,
     launch_command,
+    make_absolute,
     quote,
     render,
     resource_context,
@@ -152,15 +152,14 @@ def test_the_common_templates_use_nothing_that_the_context_lacks(tmp_path: Path)
 def test_relative_paths_are_made_absolute() -> None:
     spec = JobSpec('/bin/date', directory='sub', stdin_path='in', stdout_path='/abs/out', stderr_path='e/err',
                    pre_launch='pre.sh', post_launch='/abs/post.sh')
-    absolute = absolute_spec(spec, Path('/here'))
+    absolute = make_absolute(spec, Path('/here'))
     assert absolute == JobSpec(
         '/bin/date', directory='/here/sub', stdin_path='/here/sub/in', stdout_path='/abs/out',
         stderr_path='/here/sub/e/err', pre_launch='/here/pre.sh', post_launch='/abs/post.sh')
-    assert spec.directory == Path('sub')
 
 
 def test_without_a_directory_a_job_runs_where_it_was_submitted() -> None:
-    absolute = absolute_spec(JobSpec('/bin/date', stdout_path='out'), Path('/here'))
+    absolute = make_absolute(JobSpec('/bin/date', stdout_path='out'), Path('/here'))
     assert (absolute.directory, absolute.stdout_path, absolute.stdin_path) == (Path('/here'), Path('/here/out'), None)
 
 
@@ -274,7 +273,7 @@ def test_what_was_not_asked_for_is_none() -> None:
 
 
 def staged(spec: JobSpec) -> dict[str, object]:
-    return script_context(Job(absolute_spec(spec, Path('/here'))), SingleLauncher(), folder=Path('/f'), nonce='n')
+    return script_context(Job(make_absolute(spec, Path('/here'))), SingleLauncher(), folder=Path('/f'), nonce='n')
 
 
 @pytest.mark.parametrize('place', ['http://host/x', 'file://other/x', 'scp://user@host/x'])

@@ -22,6 +22,9 @@ Self = TypeVar('Self', bound='Checked')
 
 Check = Callable[[str, object], Held]
 
+# What was checked when it was set and cannot have changed since.
+_UNCHANGEABLE = frozenset((type(None), bool, int, float, str, timedelta, type(Path())))
+
 
 class Field(Generic[Given, Held]):
     """A field that refuses a wrong value when it is set.
@@ -49,6 +52,8 @@ class Field(Generic[Given, Held]):
         self._label = f'{owner.__name__}.{name}'
         if issubclass(owner, Checked):
             owner.fields = {**owner.fields, name: self}
+            slots = [field.slot for field in owner.fields.values()]
+            owner._read_slots = attrgetter(*slots, self.slot)  # of a single name it would give no tuple
         # Fields are read at every turn, and a getter that is no Python code costs a tenth.
         getter = attrgetter(self.slot) if self._fallback is None else self._get_or_fall_back
         setattr(owner, name, property(getter, self._set, doc=self.__doc__))
@@ -78,21 +83,22 @@ class Checked:
 
     __slots__ = ()
     fields: ClassVar[dict[str, Field[Any, Any]]] = {}
+    _read_slots: ClassVar[attrgetter[Any]] = attrgetter('__class__', '__class__')  # while there are no fields
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return all(getattr(self, field.slot) == getattr(other, field.slot) for field in self.fields.values())
+        return self.held() == other.held()
 
     __hash__ = None  # type: ignore[assignment]  # the fields can change
 
     def __repr__(self) -> str:
-        held = ((name, getattr(self, field.slot), field.default) for name, field in self.fields.items())
-        shown = ', '.join(f'{name}={value!r}' for name, value, default in held if value != default)
+        shown = ', '.join(
+            f'{name}={value!r}' for name, value in self.held().items() if value != self.fields[name].default)
         return f'{type(self).__name__}({shown})'
 
     def snapshot(self: Self) -> Self:
-        """Return an independent copy, every field of which was checked again.
+        """Return an independent copy, every field of which that can have changed was checked again.
 
         Lists and dictionaries can change after they were set; this is how an executor takes a job's
         description.
@@ -101,11 +107,14 @@ class Checked:
         :raises ValueError: if a field now holds a wrong value.
         """
         taken = copy.copy(self)
-        for name, field in self.fields.items():
-            value = getattr(self, field.slot)
-            if value is not None:
+        for name, value in self.held().items():
+            if type(value) not in _UNCHANGEABLE:
                 setattr(taken, name, value.snapshot() if isinstance(value, Checked) else value)
         return taken
+
+    def held(self) -> dict[str, Any]:
+        """Return the values that the fields hold by their names, whatever reading a field gives instead."""
+        return dict(zip(self.fields, self._read_slots(self)))
 
 
 def describe(value: object) -> str:
@@ -170,7 +179,8 @@ def path(label: str, value: object) -> Path:
     """Check a path, given as a string or a path; it is not looked up."""
     if not isinstance(value, (str, os.PathLike)):
         raise TypeError(f'{label}: expected a string or a path, got {describe(value)}')
-    return Path(nonempty_text(label, os.fspath(value)))
+    written = nonempty_text(label, os.fspath(value))
+    return value if isinstance(value, Path) else Path(written)
 
 
 def flag(label: str, value: object) -> bool:

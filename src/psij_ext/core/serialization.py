@@ -89,8 +89,7 @@ class JSONSerializer(Serializer):
 
 
 def _to_json(value: Checked) -> dict[str, object]:
-    held = [(name, getattr(value, field.slot)) for name, field in value.fields.items()]
-    return {name: _plain(content) for name, content in held if content is not None}
+    return {name: _plain(content) for name, content in value.held().items() if content is not None}
 
 
 def _plain(value: object) -> object:

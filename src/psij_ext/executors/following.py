@@ -7,7 +7,6 @@ import functools
 import logging
 import threading
 import time
-import weakref
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,16 +28,16 @@ from psij_ext.runtime.evidence import Patience
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.forking import renew_in_children
 from psij_ext.runtime.jobfolder import JobFolder, check_private, new_nonce
+from psij_ext.runtime.leftovers import Leftovers
 from psij_ext.runtime.look import Look, SilentSource, look
 from psij_ext.runtime.monitor import StatusMonitor, StatusSource
 from psij_ext.runtime.places import default_work_directory
 from psij_ext.runtime.schedule import Rhythm
-from psij_ext.runtime.script import absolute_spec
+from psij_ext.runtime.script import make_absolute
 from psij_ext.runtime.sharing import Membership
 from psij_ext.runtime.spares import SpareFolders
 
 logger = logging.getLogger(__name__)
-
 
 
 class FollowingExecutor(ControllingExecutor):
@@ -54,7 +53,7 @@ class FollowingExecutor(ControllingExecutor):
         self._membership: Membership | None = None
         self._callbacks = CallbackThread(f'psij-ext callbacks of {type(self).__name__}')
         self._spares = SpareFolders()
-        self._finalizer = weakref.finalize(self, _close_all, self._callbacks, self._spares)
+        self._leftovers = Leftovers(self, self._callbacks, self._spares)
         self._launchers: dict[str, Launcher] = {}
         # The jobs that nobody follows since `close`, or that the parent follows of a process that was forked off.
         self._left: dict[str, Followed] = {}
@@ -66,8 +65,7 @@ class FollowingExecutor(ControllingExecutor):
         Jobs of the parent are followed here as soon as somebody here waits for them.
         """
         self._lock = threading.Lock()
-        self._finalizer.detach()
-        self._finalizer = weakref.finalize(self, _close_all, self._callbacks, self._spares)
+        self._leftovers.become(self._callbacks, self._spares)
         membership, self._membership = self._membership, None
         if membership is not None:
             self._leave(membership.monitor.jobs_of(self))
@@ -135,7 +133,7 @@ class FollowingExecutor(ControllingExecutor):
         :raises SubmitException: if the scheduler refused it; the job stays NEW and may be submitted again.
         :raises SubmitUncertain: if nobody knows; do not submit it again.
         """
-        spec = absolute_spec(self._check_job(job), Path.cwd())
+        spec = make_absolute(self._check_job(job), Path.cwd())
         with self._lock:
             if job.executor is not None:
                 raise InvalidJobException(
@@ -211,7 +209,7 @@ class FollowingExecutor(ControllingExecutor):
         :raises InvalidJobException: if the job cannot be run as it is written.
         """
         copied = copy.copy(job)
-        copied.spec = absolute_spec(self._check_job(job), Path.cwd())
+        copied.spec = make_absolute(self._check_job(job), Path.cwd())
         return self.render(copied, JobFolder(self.work_directory / job.id), new_nonce())
 
     def close(self) -> None:
@@ -280,8 +278,7 @@ class FollowingExecutor(ControllingExecutor):
                 self._membership = Membership(self._make_source(), self._rhythm())
                 self._membership.join(
                     (type(self), self.name, self.url, self._scheduler_key), f'psij-ext monitor of {self.name}')
-                self._finalizer.detach()
-                self._finalizer = weakref.finalize(self, _close_all, self._membership, self._callbacks, self._spares)
+                self._leftovers.become(self._membership, self._callbacks, self._spares)
             return self._membership.monitor
 
     @property
@@ -321,9 +318,4 @@ class FollowingExecutor(ControllingExecutor):
     def _notify(self, job: Job, status: JobStatus) -> None:
         if job._callback is not None or self._callback is not None:
             self._callbacks.call(functools.partial(super()._notify, job, status))
-
-
-def _close_all(*closable: Membership | CallbackThread | SpareFolders) -> None:
-    for each in closable:
-        each.close()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Callable, List
@@ -26,6 +25,7 @@ from psij_ext.runtime import processes
 from psij_ext.runtime.children import Reaper
 from psij_ext.runtime.evidence import Patience
 from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.leftovers import Leftovers
 from psij_ext.runtime.local_jobs import LocalJobs
 from psij_ext.runtime.monitor import StatusSource
 from psij_ext.runtime.places import user_state_folder
@@ -100,7 +100,7 @@ class LocalJobExecutor(FollowingExecutor):
         super().__init__(url=url, config=self._own_config)
         self._slots = Slots(user_state_folder())
         self._reaper = Reaper('psij-ext reaper of local')
-        weakref.finalize(self, self._reaper.close)
+        self._reaper_left = Leftovers(self, self._reaper)
 
     @property
     def max_processes(self) -> int:

@@ -25,8 +25,7 @@ class CallbackThread:
         """Begin without a thread; what the parent's has not called yet is for the parent to call."""
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        # Reentrant: the garbage collector may close us while this very thread holds it.
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
 
     def call(self, function: Callable[[], None]) -> None:
         """Run `function` soon.

@@ -125,7 +125,7 @@ class JobFolder:
         :param record: the submission; `job_id` is the name of this folder.
         :param spec: the serialized spec.
         """
-        self._write('journal', _journal_line('submission', record) + _journal_line('spec', spec))
+        self._write('journal', _journal_line(submission=record, spec=spec))
 
     def read_record(self) -> dict[str, object] | None:
         """Read the submission back; None where it is missing or unreadable."""
@@ -180,7 +180,7 @@ class JobFolder:
 
     def set_native_id(self, native_id: str) -> None:
         """Keep the native id, and let `find` find the folder by it."""
-        self._append('journal', _journal_line('native_id', native_id))
+        self._append('journal', _journal_line(native_id=native_id))
         journal, name = self._file('journal'), f'{os.path.dirname(self.path)}/{_native_name(native_id)}'
         try:
             os.link(journal, name)
@@ -221,7 +221,7 @@ class JobFolder:
 
     def write_end(self, end: Mapping[str, object]) -> None:
         """Keep how the job ended, for whoever asks when the scheduler has forgotten it."""
-        self._append('journal', _journal_line('end', end))
+        self._append('journal', _journal_line(end=end))
 
     def read_end(self) -> dict[str, object] | None:
         """Read it back; None where nobody has seen the job's end yet."""
@@ -237,7 +237,7 @@ class JobFolder:
 
     def note_cancel(self) -> None:
         """Keep that the scheduler took a cancel of ours."""
-        self._append('journal', _journal_line('cancel', time.time()))
+        self._append('journal', _journal_line(cancel=time.time()))
 
     @property
     def cancel_noted(self) -> bool:
@@ -341,9 +341,9 @@ def _link_anew(target: str, name: str) -> None:
     os.replace(new, name)
 
 
-def _journal_line(name: str, value: object) -> bytes:
+def _journal_line(**entries: object) -> bytes:
     # The newline comes first, so that a line that was cut short spoils no other.
-    return b'\n' + json.dumps({name: value}).encode()
+    return b'\n' + json.dumps(entries).encode()
 
 
 def _parse_journal(content: bytes | None) -> dict[str, object]:

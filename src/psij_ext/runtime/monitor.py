@@ -65,9 +65,7 @@ class StatusMonitor:
         self._rhythm = rhythm
         self._name = name
         self._clock = clock
-        # Over the tables below; never held during I/O or a callback. Reentrant, because the garbage collector may close
-        # us while this very thread holds it.
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()  # over the tables below; never held during I/O or a callback
         self._round = threading.Lock()  # one round at a time
         self._woken = threading.Event()
         self._followed: dict[str, Followed] = {}

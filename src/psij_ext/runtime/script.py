@@ -169,7 +169,7 @@ def script_context(
 ) -> dict[str, object]:
     """Give all that the templates may use of a job, its folder and its launcher.
 
-    :param job: the job, with a spec whose relative paths were made absolute by `absolute_spec`.
+    :param job: the job, with a spec whose relative paths were made absolute by `make_absolute`.
     :param launcher: what starts the job's processes.
     :param folder: where the script keeps its records.
     :param nonce: the name of this submission.
@@ -206,21 +206,22 @@ def _is_one_file(stdout: Path | None, stderr: Path | None) -> bool:
     return stdout == stderr or stdout.resolve() == stderr.resolve()
 
 
-def absolute_spec(spec: JobSpec, here: Path) -> JobSpec:
-    """Copy a spec with its relative paths made absolute, as PSI/J means them.
+def make_absolute(spec: JobSpec, here: Path) -> JobSpec:
+    """Make the relative paths of a spec absolute, as PSI/J means them.
 
     What exists before the job (its directory, the scripts around the launch, sources to stage in) and what is
     staged out lies relative to the submitting program's directory; all else lies under the job's directory.
+
+    :return: the same spec.
     """
-    absolute = copy.copy(spec)
     directory = here / spec.directory if spec.directory else here
-    absolute.directory = directory
+    spec.directory = directory
     for name, base in (('stdin_path', directory), ('stdout_path', directory), ('stderr_path', directory),
                        ('pre_launch', here), ('post_launch', here)):
         path = getattr(spec, name)
         if path is not None:
-            setattr(absolute, name, base / path)
-    return absolute
+            setattr(spec, name, base / path)
+    return spec
 
 
 def launch_command(job: Job, launcher: Launcher) -> list[str]:

@@ -37,16 +37,13 @@ class Membership:
         """
         renew_in_children(_monitors)
         with _monitors.lock:
-            while self._shared is None:
-                shared = _monitors.by_key.get(key)
-                if shared is None:
-                    shared = _monitors.by_key[key] = _Shared(key, self, name)
-                else:
-                    shared.members.append(self)
-                # The garbage collector may have ended the others' memberships, and so the monitor, just now.
-                if _monitors.by_key.get(key) is shared:
-                    self._shared = shared
-        self._shared.agree()
+            shared = _monitors.by_key.get(key)
+            if shared is None:
+                shared = _monitors.by_key[key] = _Shared(key, self, name)
+            else:
+                shared.members.append(self)
+            self._shared = shared
+        shared.agree()
 
     def close(self) -> None:
         """Leave the monitor; who leaves as the last one ends it. May be called more than once."""
@@ -75,8 +72,6 @@ class _Shared:
         self.monitor = StatusMonitor(_AnyOf(self), first.rhythm, name)
 
     def agree(self) -> None:
-        # Not under the lock of all monitors: in a monitor's thread, which holds that monitor's lock, the garbage
-        # collector may wait for the other.
         rhythms = [member.rhythm for member in list(self.members)]
         self.monitor.set_rhythm(Rhythm(
             first=min(rhythm.first for rhythm in rhythms), interval=min(rhythm.interval for rhythm in rhythms),
@@ -108,8 +103,7 @@ class _Monitors:
 
     def renew_after_fork(self) -> None:
         """Begin with none; the threads of the parent's are not here."""
-        # Reentrant: the garbage collector may end a membership while this very thread holds it.
-        self.lock = threading.RLock()
+        self.lock = threading.Lock()
         self.by_key: dict[Hashable, _Shared] = {}
 
 
