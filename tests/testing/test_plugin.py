@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from psij_ext.testing.plugin import _select
+from psij_ext.testing.plugin import select
 from psij_ext.testing.schedulers import Choice, read_choices
 
 CHOICES = [Choice('slurm'), Choice('slurm', 'srun'), Choice('pbspro'), Choice('local', 'multiple'), Choice('local')]
@@ -45,7 +45,7 @@ def test_auto_is_what_answers(monkeypatch):
     ({'any_launcher': True, 'not_on': ('slurm', 'local')}, [CHOICES[2]]),
 ])
 def test_a_mark_selects(mark, selected):
-    assert _select(CHOICES, **mark) == selected
+    assert select(CHOICES, **mark) == selected
 
 
 def usage_error(result):

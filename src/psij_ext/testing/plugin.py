@@ -84,11 +84,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             config.stash[_choices] = []
             config.stash[_mistake] = error
     mark = metafunc.definition.get_closest_marker('conformance')
-    chosen = _select(config.stash[_choices], **(mark.kwargs if mark else {}))
+    chosen = select(config.stash[_choices], **(mark.kwargs if mark else {}))
     metafunc.parametrize('execparams', chosen or [_NOWHERE], ids=str, indirect=True)
 
 
-def _select(choices: list[Choice], not_on: tuple[str, ...] = (), launchers: tuple[str, ...] = (),
+def select(choices: list[Choice], not_on: tuple[str, ...] = (), launchers: tuple[str, ...] = (),
             any_launcher: bool = False) -> list[Choice]:
     fitting = [choice for choice in choices
                if choice.executor not in not_on and (not launchers or choice.launcher in launchers)]

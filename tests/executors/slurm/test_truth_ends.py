@@ -162,26 +162,26 @@ def element_of_an_array_scancelled_while_pending(stage: Stage) -> None:
 # -- by its time limit
 
 
+def _over_time(stage: Stage, script: str) -> Play:
+    """A running job whose limit is put to a moment from now; Slurm looks at limits every 30 s."""
+    play = stage.play_until_told(script, duration=timedelta(hours=1))
+    stage.slurm('scontrol', 'update', f'JobId={play.native_id}', 'EndTime=now+2')
+    return play
+
+
 @scene
 def time_limit(stage: Stage) -> None:
-    """The limit of a running job is put to a moment from now; Slurm looks at limits every 30 s."""
-    play = stage.play_until_told(STAY, duration=timedelta(hours=1))
-    stage.slurm('scontrol', 'update', f'JobId={play.native_id}', 'EndTime=now+2')
-    play.ends(f'{RAN} FAILED', ExitReason.TIMEOUT, 143, signal.SIGTERM)
+    _over_time(stage, STAY).ends(f'{RAN} FAILED', ExitReason.TIMEOUT, 143, signal.SIGTERM)
 
 
 @scene
 def time_limit_of_one_that_calls_it_a_success(stage: Stage) -> None:
-    play = stage.play_until_told(STAY_POLITE, duration=timedelta(hours=1))
-    stage.slurm('scontrol', 'update', f'JobId={play.native_id}', 'EndTime=now+2')
-    play.ends(f'{RAN} FAILED', ExitReason.TIMEOUT, 0)
+    _over_time(stage, STAY_POLITE).ends(f'{RAN} FAILED', ExitReason.TIMEOUT, 0)
 
 
 @scene
 def time_limit_of_one_that_ignores_it(stage: Stage) -> None:
-    play = stage.play_until_told(STAY_STUBBORN, duration=timedelta(hours=1))
-    stage.slurm('scontrol', 'update', f'JobId={play.native_id}', 'EndTime=now+2')
-    play.ends(f'{RAN} FAILED', ExitReason.TIMEOUT, 137, signal.SIGKILL)
+    _over_time(stage, STAY_STUBBORN).ends(f'{RAN} FAILED', ExitReason.TIMEOUT, 137, signal.SIGKILL)
 
 
 # -- not at all

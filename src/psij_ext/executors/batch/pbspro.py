@@ -15,7 +15,7 @@ from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation, Site
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import InvalidJobException, ParseError, SubmitException
-from psij_ext.executors.batch import pbspro_job_record, pbspro_records
+from psij_ext.executors.batch import pbspro_native_record, pbspro_records
 from psij_ext.executors.batch.base import BatchSchedulerExecutor
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
 from psij_ext.executors.batch.dialect import Refusal
@@ -246,7 +246,7 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
 
         :raises ParseError: if they cannot be read.
         """
-        return pbspro_job_record.parse_job(result.text, _DELIMITER) if _is_answer(result.exit_code) else {}
+        return pbspro_native_record.parse_job(result.text, _DELIMITER) if _is_answer(result.exit_code) else {}
 
     def get_version_command(self) -> List[str]:
         """Return the qstat command that prints its version; it does not ask the server."""
@@ -257,7 +257,7 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
 
         :raises ParseError: if there is none.
         """
-        return pbspro_job_record.parse_version(result.combined_text)
+        return pbspro_native_record.parse_version(result.combined_text)
 
     def get_list_command(self) -> List[str]:
         """Return the qselect command that prints the ids of this user's jobs that are not over."""

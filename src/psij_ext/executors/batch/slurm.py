@@ -11,7 +11,7 @@ from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation, Site
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import ParseError, SubmitException
-from psij_ext.executors.batch import slurm_accounting, slurm_job_record, slurm_records
+from psij_ext.executors.batch import slurm_accounting, slurm_native_record, slurm_records
 from psij_ext.executors.batch.base import BatchSchedulerExecutor
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
 from psij_ext.executors.batch.dialect import Refusal
@@ -211,8 +211,9 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         commands = [['scontrol', *_where(cluster), 'show', 'job', number]]
         if self.site.accounting is not False:
             commands.append([
-                'sacct', *_where(cluster), '--parsable2', f'--delimiter={slurm_job_record.SEPARATOR}', '--allocations',
-                f'--starttime={slurm_accounting.start_time(since)}', '--format=ALL', f'--jobs={number}'])
+                'sacct', *_where(cluster), '--parsable2', f'--delimiter={slurm_native_record.SEPARATOR}',
+                '--allocations', f'--starttime={slurm_accounting.start_time(since)}', '--format=ALL',
+                f'--jobs={number}'])
         return commands
 
     def parse_record(self, result: CommandResult, native_id: str) -> dict[str, str]:
@@ -223,8 +224,8 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         if result.exit_code != 0:
             return {}
         if result.argv[0] == 'sacct':
-            return slurm_job_record.parse_accounting_record(result.text)
-        return slurm_job_record.parse_show_job(result.text)
+            return slurm_native_record.parse_accounting_record(result.text)
+        return slurm_native_record.parse_show_job(result.text)
 
     def get_version_command(self) -> list[str]:
         """Return the sbatch command that prints its version; it does not ask the controller."""

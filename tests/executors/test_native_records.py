@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from psij_ext.exceptions import ParseError
-from psij_ext.executors.batch import pbspro_dsv, pbspro_job_record, slurm_job_record
+from psij_ext.executors.batch import pbspro_dsv, pbspro_native_record, slurm_native_record
 
 RECORDS = Path(__file__).parent.parent / 'data' / 'records'
 PBS = Path(__file__).parent.parent / 'data' / 'pbspro'
@@ -25,7 +25,7 @@ State=x
 
 def test_a_name_that_looks_like_a_record() -> None:
     """sbatch --hold -J '<such a name>' --comment='<and such a comment>' -o '/tmp/a b=c.out'"""
-    record = slurm_job_record.parse_show_job((RECORDS / 'scontrol-show-job-hostile.stdout').read_text())
+    record = slurm_native_record.parse_show_job((RECORDS / 'scontrol-show-job-hostile.stdout').read_text())
     assert record['JobName'] == HOSTILE_NAME
     expected = {'JobState': 'PENDING', 'Reason': 'JobHeldUser', 'ExitCode': '0:0', 'UserId': 'root(0)', 'Requeue': '1',
                 'StdOut': '/tmp/a b=c.out', 'CPUs/Task': '1', 'TimeLimit': 'UNLIMITED', 'QOS': 'normal'}
@@ -36,28 +36,28 @@ def test_a_name_that_looks_like_a_record() -> None:
 @pytest.mark.parametrize('name', ['array', 'element'])
 def test_a_record_of_an_array(name: str) -> None:
     text = (RECORDS / f'scontrol-show-job-{name}.stdout').read_text()
-    record = slurm_job_record.parse_show_job(text)
+    record = slurm_native_record.parse_show_job(text)
     assert text.startswith(f'JobId={record["JobId"]} ArrayJobId={record["ArrayJobId"]} ArrayTaskId={record["ArrayTaskId"]} ')
     assert (record['JobName'], record['JobState'], record['ArrayTaskId']) == ('wrap', 'RUNNING', '7')
 
 
 def test_what_is_no_record_of_slurm() -> None:
     for text in ('', '\n', 'slurm_load_jobs error: Invalid job id specified\n'):
-        assert slurm_job_record.parse_show_job(text) == {}
+        assert slurm_native_record.parse_show_job(text) == {}
     with pytest.raises(ParseError):
-        slurm_job_record.parse_show_job('JobId=1 JobName=x\n   UserId=')
+        slurm_native_record.parse_show_job('JobId=1 JobName=x\n   UserId=')
 
 
 def test_accounting() -> None:
     """sbatch -J '<two lines>' --wrap 'exit 3'; sacct --parsable2 --delimiter=<RS> --allocations --format=ALL --jobs=2"""
     text = (RECORDS / 'sacct-all-hostile.stdout').read_text()
-    record = slurm_job_record.parse_accounting_record(text)
+    record = slurm_native_record.parse_accounting_record(text)
     assert record['JobName'] == 'two\nlines a=b `q` |'  # sacct writes no quotes
     assert (record['JobID'], record['State'], record['ExitCode'], record['Cluster'], record['WorkDir']) == (
         '2', 'FAILED', '3:0', 'psij', '/tmp/ctl')
-    assert slurm_job_record.parse_accounting_record(text.partition('\n')[0] + '\n') == {}
+    assert slurm_native_record.parse_accounting_record(text.partition('\n')[0] + '\n') == {}
     with pytest.raises(ParseError):
-        slurm_job_record.parse_accounting_record(text + text.partition('\n')[2])
+        slurm_native_record.parse_accounting_record(text + text.partition('\n')[2])
 
 
 # -- PBS
@@ -65,7 +65,7 @@ def test_accounting() -> None:
 
 def test_values_that_look_like_other_fields() -> None:
     """qsub -A 'acc "x" \\' -v FOO='a<RS>Exit_status=0',BAR='line<newline>Job Id: 1.pbshost1<RS>job_state=F' -h"""
-    record = pbspro_job_record.parse_job((PBS / 'dsv-hostile.stdout').read_text(), '\x1e')
+    record = pbspro_native_record.parse_job((PBS / 'dsv-hostile.stdout').read_text(), '\x1e')
     expected = {'Job_Id': '2940.pbshost1', 'job_state': 'H', 'Account_Name': 'acc "x" \\', 'Checkpoint': 'u',
                 'Resource_List.ncpus': '1', 'Submit_Host': 'pbshost1', 'Exit_status': None}
     assert {name: record.get(name) for name in expected} == expected
@@ -82,10 +82,10 @@ def test_backslashes(written: str, value: str) -> None:
 
 def test_what_is_no_record_of_pbs() -> None:
     for text in ('', 'qstat: Unknown Job Id 9.host\n'):
-        assert pbspro_job_record.parse_job(text, '|') == {}
+        assert pbspro_native_record.parse_job(text, '|') == {}
     for text in ('Job Id: 9.host', 'Job Id: 9.host|job_state'):
         with pytest.raises(ParseError):
-            pbspro_job_record.parse_job(text, '|')
+            pbspro_native_record.parse_job(text, '|')
 
 
 @pytest.mark.parametrize(('printed', 'version'), [
@@ -94,12 +94,12 @@ def test_what_is_no_record_of_pbs() -> None:
     ('pbs_version = PBSPro_12.2.1.140292\n', 'PBS Pro 12.2.1'), ('Version: 6.1.2\nCommit: 661e092552de\n', 'Torque 6.1.2'),
     ((RECORDS / 'torque-version.stderr').read_text(), 'Torque master')])
 def test_products(printed: str, version: str) -> None:
-    assert pbspro_job_record.parse_version(printed) == version
+    assert pbspro_native_record.parse_version(printed) == version
 
 
 def test_no_product() -> None:
     with pytest.raises(ParseError):
-        pbspro_job_record.parse_version('usage: qstat [-f]')
+        pbspro_native_record.parse_version('usage: qstat [-f]')
 
 
 # -- whatever is printed
@@ -111,8 +111,8 @@ CAPTURES = [(RECORDS / f'{name}.stdout').read_text() for name in (
 @given(st.sampled_from(CAPTURES), st.integers(0, 3000), st.integers(0, 3000), st.text(max_size=20))
 def test_a_damaged_record_is_read_or_refused(text: str, begin: int, end: int, put_in: str) -> None:
     damaged = text[:begin] + put_in + text[max(begin, end):]
-    for parse in (slurm_job_record.parse_show_job, slurm_job_record.parse_accounting_record,
-                  lambda text: pbspro_job_record.parse_job(text, '\x1e')):
+    for parse in (slurm_native_record.parse_show_job, slurm_native_record.parse_accounting_record,
+                  lambda text: pbspro_native_record.parse_job(text, '\x1e')):
         try:
             record = parse(damaged)
         except ParseError:
