@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from cli_shell import SOURCES, fake_program
 
@@ -31,7 +33,7 @@ def test_a_scheduler_that_answers(execparams, shell):
     found = {executor['name']: executor for executor in shell.json('executors')['executors']}[execparams.executor_name]
     assert found['answers'] is True
     assert found['command'].startswith('/')
-    assert all(part.isdigit() for part in found['scheduler_version'].split('.'))
+    assert re.fullmatch(r'(Slurm|OpenPBS|PBS Pro) [0-9.]+', found['scheduler_version'])
     assert found['trouble'] is None
 
 

@@ -151,6 +151,9 @@ def test_no_reason_is_no_message(reason: str) -> None:
 def test_the_reason_of_an_end_is_its_message() -> None:
     assert queued('TIMEOUT', reason='TimeLimit').status.message == 'TimeLimit'
     assert queued('CANCELLED').status.message is None
+    # What squeue prints is why it waited, and no reason of its end.
+    waited = queued('CANCELLED', reason='Priority').status
+    assert (waited.message, (waited.metadata or {})['native_reason']) == (None, 'Priority')
 
 
 def test_a_success_has_no_message() -> None:

@@ -115,7 +115,11 @@ def _ask_scheduler(executor: BatchSchedulerExecutor, found: Found) -> None:
         found.answers, found.trouble = False, told(error)
     else:
         found.answers = True
-        found.scheduler_version = '.'.join(map(str, site.version)) or None
+        # The commands' own words for it, where they have some.
+        try:
+            found.scheduler_version = executor.scheduler_version()
+        except PsijExtError:
+            found.scheduler_version = '.'.join(map(str, site.version)) or None
 
 
 def _ask(executor: JobExecutor, found: Found) -> None:

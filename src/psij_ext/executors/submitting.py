@@ -62,7 +62,8 @@ class SubmittingExecutor(FollowingExecutor):
         :param job: a copy of the job, with an absolute spec.
         :param folder: the folder that the script is to use.
         :param nonce: the name of the submission.
-        :raises InvalidJobException: if the job cannot be run as written.
+        :param mailbox: where the script leaves its hints; None for nowhere.
+        :raises InvalidJobException: if the scheduler cannot express a field of the job.
         """
 
     # -- the interface
@@ -92,7 +93,7 @@ class SubmittingExecutor(FollowingExecutor):
         except OSError as error:
             job._bind(None)
             raise SubmitException(f'The folder of job {job.id} cannot be written: {error}', error) from error
-        except BaseException:
+        except BaseException:  # after an interrupt too it may be submitted once more
             job._bind(None)
             raise
         self._follow_submitted(job, native_id, folder, spec)

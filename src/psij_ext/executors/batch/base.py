@@ -153,7 +153,7 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         except CommandError as error:
             raise SubmitException(f'{error} (script: {folder.script_path})', error, argv=error.argv,
                                   script_path=folder.script_path) from error
-        except BaseException:
+        except BaseException:  # an interrupt, for one
             self._abandon(folder, nonce)
             raise
         if result.exit_code != 0:

@@ -96,8 +96,9 @@ def observe(told: Told) -> Observation:
     if not state.final:
         return Observation(JobStatus(state, message=message, metadata=metadata), reason)
     reason, signal = _cause(told, state, reason)
-    if state is JobState.CANCELED and ' by ' in told.state:
-        message = told.state
+    if state is JobState.CANCELED and reason is not ExitReason.DEPENDENCY_FAILED:
+        # Its reason is the one for which it waited.
+        message = told.state if ' by ' in told.state else None
     if state is JobState.COMPLETED:
         message = None
     # A job that did not end by itself is given exit code 0 by Slurm, which says nothing.
