@@ -23,7 +23,7 @@ def executor(tmp_path: Path, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     config = BatchSchedulerExecutorConfig(
         work_directory=tmp_path / 'work', initial_queue_polling_delay=0.05, queue_polling_interval=timedelta(seconds=0.2),
-        submit_timeout=7, command_timeout=timedelta(seconds=8))
+        submit_timeout=7, command_timeout=timedelta(seconds=8), submit_retry_time=0)
     made = SimpleExecutor(config=config)
     made.runner = runner
     yield made

@@ -63,6 +63,9 @@ class SimpleExecutor(BatchSchedulerExecutor):
     def get_submit_command(self, job: Job, submit_file_path: Path) -> list[str]:
         return ['submit', str(submit_file_path)]
 
+    def is_transient(self, result: CommandResult) -> bool:
+        return 'busy' in result.error_text
+
     def job_id_from_submit_output(self, out: str) -> str:
         word, _, native_id = out.strip().partition(' ')
         if word != 'job' or not native_id:

@@ -153,6 +153,66 @@ def test_a_refused_submission_never_runs(executor: SimpleExecutor, runner: FakeR
     assert claims(executor, job) == [REVOKED]  # of the first submission; the second has a nonce of its own
 
 
+class Patience:
+    """A clock that only sleeping moves."""
+
+    def __init__(self, executor: SimpleExecutor, seconds: float) -> None:
+        self.slept: list[float] = []
+        executor.config.submit_retry_time = seconds
+        executor.clock = lambda: sum(self.slept)
+        executor.sleep = self.slept.append
+
+
+BUSY = result(b'', 1, b'submit: busy')
+
+
+def test_a_refusal_that_may_pass_is_tried_again(
+        executor: SimpleExecutor, runner: FakeRunner, caplog: pytest.LogCaptureFixture) -> None:
+    patience = Patience(executor, 100)
+    answers = [BUSY, BUSY, CommandTimeout('no answer', argv=('submit',)), result(b'job 5\n')]
+    nonces: list[object] = []
+
+    def answer(argv: Sequence[str], cwd: Path) -> CommandResult:
+        folder = JobFolder(cwd)
+        nonces.append((folder.read_record() or {})['nonce'])
+        assert str(nonces[-1]) in folder.script_path.read_text()
+        given = answers.pop(0)
+        if isinstance(given, CommandTimeout):
+            raise given
+        return given
+
+    runner.answers['submit'] = answer
+    job = Job(JobSpec('/bin/date'))
+    executor.submit(job)
+    folder = folder_of(executor, job)
+    assert (job.native_id, folder.native_id) == ('5', '5')
+    # What was refused runs nothing, should it come to run all the same.
+    assert len({*nonces}) == 4
+    assert [folder.claimed_by(str(nonce)) for nonce in nonces] == [REVOKED, REVOKED, REVOKED, None]
+    assert [round(pause / doubled) for pause, doubled in zip(patience.slept, (1, 2, 4))] == [1, 1, 1]
+    assert caplog.text.count('will be submitted again') == 3
+
+
+def test_it_is_tried_no_longer_than_was_said(executor: SimpleExecutor, runner: FakeRunner) -> None:
+    patience = Patience(executor, 10)
+    runner.answers['submit'] = BUSY
+    job = Job(JobSpec('/bin/date'))
+    with pytest.raises(SubmitException, match='busy') as caught:
+        executor.submit(job)
+    assert caught.value.transient
+    assert 5 < sum(patience.slept) <= 10
+    assert len(runner.of('submit')) == len(patience.slept) + 1
+    assert_can_be_submitted_again(executor, runner, job)
+
+
+def test_a_refusal_that_does_not_pass_is_not_tried_again(executor: SimpleExecutor, runner: FakeRunner) -> None:
+    patience = Patience(executor, 100)
+    runner.answers['submit'] = result(b'', 170, b'submit: Unknown queue\n')
+    with pytest.raises(SubmitException):
+        executor.submit(Job(JobSpec('/bin/date')))
+    assert (patience.slept, len(runner.of('submit'))) == ([], 1)
+
+
 def test_a_refused_submission_that_runs_all_the_same_is_followed(executor: SimpleExecutor, runner: FakeRunner) -> None:
     def refuse(argv: Sequence[str], folder: Path) -> CommandResult:
         claim('77')(argv, folder)

@@ -9,6 +9,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Callable
 
 from psij_ext.core.interfaces import JobExecutorConfig, Launcher
 from psij_ext.core.job import Job
@@ -22,6 +23,7 @@ from psij_ext.executors.remembering import own_stderr
 from psij_ext.runtime import processes
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.jobfolder import JobFolder, check_private, new_nonce
+from psij_ext.runtime.schedule import Pauses
 from psij_ext.runtime.script import make_absolute
 from psij_ext.runtime.spares import SpareFolders
 
@@ -39,6 +41,9 @@ class SubmittingExecutor(FollowingExecutor):
         self._spares = SpareFolders()
         self._close_last(self._spares)
         self._launchers: dict[str, Launcher] = {}
+        # Between two attempts at a submission; tests pass their own.
+        self.clock: Callable[[], float] = time.monotonic
+        self.sleep: Callable[[float], None] = time.sleep
 
     # -- what subclasses give
 
@@ -72,7 +77,8 @@ class SubmittingExecutor(FollowingExecutor):
         """Hand a job to the scheduler; the job has its native id afterwards.
 
         :raises InvalidJobException: if it cannot be run as it is written, or was submitted before.
-        :raises SubmitException: if the scheduler refused it; the job stays NEW and may be submitted again.
+        :raises SubmitException: if the scheduler refused it; the job stays NEW and may be submitted again. If the
+            reason may pass, that was tried for a while.
         :raises SubmitUncertain: if nobody knows; do not submit it again.
         """
         spec = make_absolute(self._check_job(job), Path.cwd())
@@ -85,9 +91,7 @@ class SubmittingExecutor(FollowingExecutor):
             copied = copy.copy(job)
             copied.spec = spec
             folder = self._make_folder(job.id)
-            nonce = new_nonce()
-            self._write_record(folder, spec, nonce)
-            native_id = self._start(copied, folder, nonce)
+            native_id = self._start_patiently(copied, folder, spec)
         except SubmitUncertain:
             raise  # it stays bound: a second submission might make it run twice
         except OSError as error:
@@ -108,6 +112,28 @@ class SubmittingExecutor(FollowingExecutor):
         return self.render(copied, JobFolder(self.work_directory / job.id), new_nonce())
 
     # -- the steps of a submission
+
+    def _start_patiently(self, job: Job, folder: JobFolder, spec: JobSpec) -> str:
+        """Start a job, once more and under another nonce each time that it is refused for a reason that may pass."""
+        pauses = Pauses(self._retry_time, self.clock)
+        while True:
+            nonce = new_nonce()
+            self._write_record(folder, spec, nonce)
+            try:
+                return self._start(job, folder, nonce)
+            except SubmitUncertain:
+                raise
+            except SubmitException as refusal:
+                pause = pauses.next() if refusal.transient else None
+                if pause is None:
+                    raise
+                logger.warning('Job %s will be submitted again in %.0f s: %s', job.id, pause, refusal)
+            self.sleep(pause)
+
+    @property
+    def _retry_time(self) -> float:
+        """For how many seconds a submission is tried again that was refused for a reason that may pass."""
+        return 0.0
 
     def _make_folder(self, job_id: str) -> JobFolder:
         work_directory = self.work_directory

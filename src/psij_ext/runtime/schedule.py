@@ -1,9 +1,10 @@
-"""When the queue is asked: in a steady rhythm, and a few times earlier where a question cannot wait."""
+"""When the queue is asked: in a steady rhythm, and a few times earlier where a question cannot wait; other pauses."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import Callable
 
 NEVER = float('inf')
 _GROWTH = 4.0
@@ -12,6 +13,7 @@ _GROWTH = 4.0
 _SHORTEST_REST = 0.1
 _SHORTEST_STEP = 0.5
 _LONGEST_BACKOFF = 600.0
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 # The cause of an end is asked for so many times between two regular queries, each time after twice the pause.
 _EARLY_QUERIES = 4
 _FIRST_PAUSE = 0.125
@@ -30,6 +32,25 @@ class Rhythm:
     first: float = 2.0
     interval: float = 30.0
     failed_rounds: int = 2
+
+
+class Pauses:
+    """The pauses between attempts at one thing: longer and longer, none after the time is up.
+
+    :param seconds: how long to go on.
+    :param clock: gives monotonic seconds.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._until = clock() + seconds
+        self._next = _SHORTEST_PAUSE
+
+    def next(self) -> float | None:
+        """Return how long to wait before the next attempt; None if there should be none."""
+        pause = self._next * random.uniform(0.8, 1.2)
+        self._next = min(self._next * 2, _LONGEST_PAUSE)
+        return pause if self._clock() + pause <= self._until else None
 
 
 class QuerySchedule:

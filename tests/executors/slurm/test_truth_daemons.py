@@ -17,7 +17,7 @@ from psij_ext import ExitReason, JobState, SubmitException
 RAN = 'QUEUED ACTIVE'
 CONTROLLER = 'slurmctld'
 
-scene = Scenes(apart=True, command_timeout=1, submit_timeout=1, absence_grace=10)
+scene = Scenes(apart=True, command_timeout=1, submit_timeout=1, submit_retry_time=0, absence_grace=10)
 
 
 @scene.test()

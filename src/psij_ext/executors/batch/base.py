@@ -172,10 +172,6 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
                 exit_code=result.exit_code, stdout=result.text, stderr=result.error_text)
             return self._settle(folder, nonce, _unknown_outcome(unreadable, folder))
 
-    def is_transient(self, result: CommandResult) -> bool:
-        """Tell whether a refused submission may succeed later without any change."""
-        return False
-
     def _settle(self, folder: JobFolder, nonce: str, failure: SubmitException) -> str:
         """Make an end of a submission that failed: the job runs already, or it never will.
 
@@ -311,6 +307,10 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
     @property
     def _keeps_files(self) -> bool:
         return self._batch_config.keep_files
+
+    @property
+    def _retry_time(self) -> float:
+        return self._batch_config.submit_retry_time
 
     def _patience(self) -> Patience:
         return Patience(for_absent=self._batch_config.absence_grace)

@@ -183,6 +183,10 @@ class SchedulerDialect(ABC):
         """
         return {}
 
+    def is_transient(self, result: CommandResult) -> bool:
+        """Tell whether a submission that was refused may succeed later without any change; by default none may."""
+        return False
+
     # -- what can be done to jobs; a scheduler that cannot leaves the method as it is
 
     def command_group(self, native_id: str) -> str:
