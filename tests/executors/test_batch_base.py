@@ -21,7 +21,6 @@ from psij_ext.exceptions import (
     CommandError,
     CommandNotFound,
     CommandTimeout,
-    InvalidJobException,
     ParseError,
     SubmitException,
 )
@@ -50,47 +49,6 @@ def test_the_simple_interface_gets_both_outputs(executor: SimpleExecutor) -> Non
         executor.parse_status(result(b'out', 1, b'err'))
     assert executor.get_accounting_command(['1'], 0.0) is None
     assert isinstance(executor.parse_accounting(result(b'1 done\n'))['1'], Observation)
-
-
-def test_attaching_to_a_job_of_ours(executor: SimpleExecutor, runner: FakeRunner) -> None:
-    submitted = Job(JobSpec('/bin/date', ['-u'], name='first'))
-    executor.submit(submitted)
-    job = Job()
-    executor.attach(job, '1')
-    assert job.spec is not None
-    assert (job.spec.name, job.spec.arguments, job.native_id) == ('first', ['-u'], '1')
-    assert job.status.state in (JobState.QUEUED, JobState.ACTIVE)
-    runner.answers['status'] = result(b'1 failed\n')
-    assert job.wait(timedelta(seconds=10)) is not None
-    assert job.status.state is JobState.FAILED
-
-
-def test_attaching_to_a_job_of_others(executor: SimpleExecutor, runner: FakeRunner) -> None:
-    runner.answers['status'] = result(b'5 done\n')
-    job = Job()
-    executor.attach(job, '5')
-    assert job.wait(timedelta(seconds=10)) is not None
-    assert (job.status.state, job.spec) == (JobState.COMPLETED, None)
-
-
-def test_what_cannot_be_attached(executor: SimpleExecutor) -> None:
-    job = Job(JobSpec('/bin/date'))
-    executor.submit(job)
-    for wrong_job, native_id in ((job, '2'), (Job(), ''), (Job(), 5)):
-        with pytest.raises(InvalidJobException):
-            executor.attach(wrong_job, native_id)  # type: ignore[arg-type]
-    twice = Job()
-    executor.attach(twice, '1')
-    with pytest.raises(InvalidJobException, match='before'):
-        executor.attach(twice, '1')
-
-
-@pytest.mark.parametrize('odd', ['a b', '-x', '1,2', '1\n2', ' 1'])
-def test_what_can_be_no_native_id_is_not_attached(executor: SimpleExecutor, odd: str) -> None:
-    job = Job()
-    with pytest.raises(InvalidJobException, match='no native id'):
-        executor.attach(job, odd)
-    assert (job.native_id, job.executor) == (None, None)
 
 
 class AccountingExecutor(SimpleExecutor):

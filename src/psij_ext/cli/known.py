@@ -13,8 +13,8 @@ from psij_ext.core.job import Job
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import PsijExtError
-from psij_ext.executors.following import FollowingExecutor
 from psij_ext.executors.remembering import read_spec, submission_time
+from psij_ext.executors.returning import ReturningExecutor
 from psij_ext.runtime.ending import kept_end
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.look import Look, record_silently
@@ -58,7 +58,7 @@ class Seen:
     jobs: Mapping[str, Job]
     missing: frozenset[str]
     troubles: Mapping[str, str]
-    executors: Mapping[str, FollowingExecutor]
+    executors: Mapping[str, ReturningExecutor]
 
 
 def known_jobs(work_directory: Path | None) -> list[KnownJob]:
@@ -120,7 +120,7 @@ def look_at(jobs: Sequence[KnownJob], work_directory: Path | None) -> Seen:
     found: dict[str, Job] = {}
     missing: frozenset[str] = frozenset()
     troubles: dict[str, str] = {}
-    executors: dict[str, FollowingExecutor] = {}
+    executors: dict[str, ReturningExecutor] = {}
     for name, group in by_executor.items():
         try:
             executors[name] = open_executor(Choice(name), work_directory)

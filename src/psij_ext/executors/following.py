@@ -14,9 +14,7 @@ from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
-from psij_ext.exceptions import InvalidJobException
 from psij_ext.executors.control import ControllingExecutor
-from psij_ext.executors.remembering import own_stderr, read_spec, remember, submission_time
 from psij_ext.runtime.callbacks import CallbackThread
 from psij_ext.runtime.ending import keep_end
 from psij_ext.runtime.evidence import Patience
@@ -24,7 +22,6 @@ from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.forking import renew_in_children
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.leftovers import Closable, Leftovers
-from psij_ext.runtime.look import Look, SilentSource, look
 from psij_ext.runtime.monitor import StatusMonitor, StatusSource
 from psij_ext.runtime.places import default_work_directory
 from psij_ext.runtime.schedule import Rhythm
@@ -98,53 +95,6 @@ class FollowingExecutor(ControllingExecutor):
     def health(self) -> str:
         """`ok`, or `degraded` while the scheduler has not answered for several rounds."""
         return 'ok' if self._membership is None else self._membership.monitor.health
-
-    def attach(self, job: Job, native_id: str) -> None:
-        """Follow a job that was submitted earlier, perhaps by another program.
-
-        Where the job was submitted by this library, its spec is filled in if the given job has none.
-
-        :param job: a new job.
-        :param native_id: the scheduler's name for it.
-        :raises InvalidJobException: if the job was submitted or attached before.
-        """
-        if not isinstance(native_id, str) or not native_id:
-            raise InvalidJobException(f'A native id is a text that is not empty, not {native_id!r}.')
-        with self._lock:
-            if job.executor is not None or job.status.state is not JobState.NEW:
-                raise InvalidJobException(f'Job {job.id} was submitted or attached before.')
-            job._bind(self)
-        job._set_native_id(native_id)
-        folder = JobFolder.find(self.work_directory, native_id)
-        submitted: float | None = 0.0
-        if folder is not None:
-            if job.spec is None:
-                job.spec = read_spec(folder)
-            submitted = submission_time(folder)
-        self._update_job_status(job, JobStatus(JobState.QUEUED))
-        followed = Followed(
-            job, native_id, folder, self._report, submitted=submitted, stderr_path=own_stderr(job.spec),
-            patience=self._patience())
-        followed.cancel_acknowledged = folder is not None and folder.cancel_noted
-        self._follow(followed)
-
-    def look(self, folders: Sequence[JobFolder]) -> Look:
-        """Look once at jobs that were submitted earlier, perhaps by other programs; none of them is followed.
-
-        What the folders tell is taken from them; for all the rest there is one query.
-
-        :param folders: the jobs' folders. One whose job was not submitted is passed over.
-        """
-        remembered = [remember(folder, self) for folder in folders if folder.native_id is not None]
-        ours: list[Followed] = []
-        reused: list[Followed] = []
-        for followed in remembered:
-            latest = JobFolder.find(self.work_directory, followed.native_id)
-            known = latest is not None and latest.job_id == followed.job.id
-            (ours if known else reused).append(followed)
-        # A scheduler that lost its state gives ids a second time: what it says of them is about another job.
-        first, second = look(self._make_source(), ours), look(SilentSource(), reused)
-        return Look({**first.jobs, **second.jobs}, first.missing | second.missing, first.trouble)
 
     def close(self) -> None:
         """Stop following jobs; this neither waits for them nor cancels them.

@@ -111,13 +111,8 @@ class LocalJobExecutor(SubmittingExecutor):
         """Return the native ids of the jobs that the user has on this machine, waiting or running."""
         return self._slots.alive()
 
-    def attach(self, job: Job, native_id: str) -> None:
-        """Follow a job that was submitted earlier on this machine, perhaps by another program.
-
-        :param job: a new job.
-        :param native_id: the native id that it was given.
-        :raises InvalidJobException: if the job was submitted or attached before, or runs on another machine.
-        """
+    def _check_native_id(self, native_id: str) -> None:
+        super()._check_native_id(native_id)
         if parse_native_id(native_id) is None:
             raise InvalidJobException(
                 f'{native_id!r} is no native id of a local job; such an id is a pid and a start time, as 1234.56789.')
@@ -128,7 +123,6 @@ class LocalJobExecutor(SubmittingExecutor):
         if folder is not None and host not in (None, here) and folder.read_exit() is None:
             raise InvalidJobException(
                 f'The local job {native_id} was submitted on {host}, and can be followed there alone.')
-        super().attach(job, native_id)
 
     def close(self) -> None:
         """Stop following jobs; this neither waits for them nor cancels them."""

@@ -18,8 +18,8 @@ from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import InvalidJobException, PsijExtError, SubmitException, SubmitUncertain
-from psij_ext.executors.following import FollowingExecutor
 from psij_ext.executors.remembering import own_stderr
+from psij_ext.executors.returning import ReturningExecutor
 from psij_ext.runtime import processes
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.jobfolder import JobFolder, check_private, new_nonce
@@ -30,7 +30,7 @@ from psij_ext.runtime.spares import SpareFolders
 logger = logging.getLogger(__name__)
 
 
-class SubmittingExecutor(FollowingExecutor):
+class SubmittingExecutor(ReturningExecutor):
     """An executor that keeps a folder for each job that it submits, and follows it.
 
     Subclasses render a job (`render`) and start it (`_start`).

@@ -30,6 +30,7 @@ class Look:
     """What one look at some jobs gave.
 
     :param jobs: the jobs by their ids, with the status and the exit information that could be had.
+    :param uncertain: the ids of those that are over, of which the scheduler may still come to say otherwise.
     :param missing: the ids of those that the scheduler does not know and that left no record of an end. They may be
         lost; network file systems hide new files for up to a minute.
     :param trouble: why the scheduler did not answer; None if it did, or was not asked.
@@ -37,6 +38,7 @@ class Look:
 
     jobs: Mapping[str, Job]
     missing: frozenset[str] = frozenset()
+    uncertain: frozenset[str] = frozenset()
     trouble: Exception | None = None
 
 
@@ -67,13 +69,18 @@ def look(source: StatusSource, jobs: Sequence[Followed]) -> Look:
         monitor.take(followed)
     for now in _TICKS:
         monitor.poll_once(now)
+    uncertain = set()
     for followed in waiting:
         exit_info = followed.job.exit_info
-        if followed.folder is not None and exit_info is not None and _is_certain(followed, monitor.trouble):
+        if exit_info is None:
+            continue
+        if not _is_certain(followed, monitor.trouble):
+            uncertain.add(followed.job.id)
+        elif followed.folder is not None:
             keep_end(followed.folder, followed.job.status, exit_info)
     missing = frozenset(followed.job.id for followed in waiting
                         if followed.absent_since is not None and not followed.job.status.final)
-    return Look(by_id, missing, monitor.trouble)
+    return Look(by_id, missing, frozenset(uncertain), monitor.trouble)
 
 
 def record_silently(job: Job, status: JobStatus, exit_info: ExitInfo | None, requeued: bool) -> None:
@@ -86,7 +93,7 @@ def record_silently(job: Job, status: JobStatus, exit_info: ExitInfo | None, req
 def _is_known_end(followed: Followed) -> bool:
     end = None if followed.folder is None else kept_end(followed.folder)
     if end is not None:
-        record_silently(followed.job, *end, requeued=False)
+        followed.report(followed.job, *end, False)
     return end is not None
 
 

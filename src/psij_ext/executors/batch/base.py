@@ -273,16 +273,10 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
             options += arguments
         return options
 
-    def attach(self, job: Job, native_id: str) -> None:
-        """Follow a job that was submitted earlier, perhaps by another program or by hand.
-
-        :param job: a new job.
-        :param native_id: the scheduler's name for it.
-        :raises InvalidJobException: if that can be no native id, or the job was submitted or attached before.
-        """
-        if isinstance(native_id, str) and self.native_id_pattern.fullmatch(native_id) is None:
+    def _check_native_id(self, native_id: str) -> None:
+        super()._check_native_id(native_id)
+        if self.native_id_pattern.fullmatch(native_id) is None:
             raise InvalidJobException(f'{native_id!r} is no native id of a job of {self.name}.')
-        super().attach(job, native_id)
 
     def _environment(self) -> Mapping[str, str]:
         return scrubbed_environment(os.environ, self.native_variables, self.kept_variables)

@@ -195,12 +195,11 @@ def test_attach_to_running_job(execparams: ExecParams, code: int) -> None:
 @once
 @pytest.mark.parametrize('code', [0, 3])
 def test_attach_to_finished_job(execparams: ExecParams, code: int) -> None:
-    """A job that is over can be attached to: its end, exit code and spec are known."""
+    """A job whose end is known can be attached to: its end, exit code and spec are there at once."""
     job = execparams.shell(f'exit {code}')
     execparams.run(job)
     attached = Job()
     execparams.executor().attach(attached, str(job.native_id))
-    execparams.wait(attached)
     execparams.expect(attached, job.status.state, exit_code=code)
     assert attached.exit_info is not None
     assert (attached.exit_info.reason, attached.exit_info.exit_code) == (ExitReason.EXITED, code)

@@ -1,0 +1,139 @@
+"""Coming back to jobs that were submitted earlier, mostly by other programs: to look at them, and to follow them on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import List, Tuple
+
+from psij_ext.core.exit_info import ExitInfo
+from psij_ext.core.job import Job
+from psij_ext.core.state import JobState
+from psij_ext.core.status import JobStatus
+from psij_ext.exceptions import InvalidJobException
+from psij_ext.executors.following import FollowingExecutor
+from psij_ext.executors.remembering import own_stderr, read_spec, remember, submission_time
+from psij_ext.runtime.followed import Followed
+from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.look import Look, SilentSource, look, record_silently
+
+Sight = Tuple[JobStatus, 'ExitInfo | None', bool]
+
+
+class ReturningExecutor(FollowingExecutor):
+    """An executor that can come back to jobs of which there is a folder, or only a native id."""
+
+    # -- what subclasses may narrow
+
+    def _check_native_id(self, native_id: str) -> None:
+        """Make sure that a text can be the native id of a job that can be followed from here.
+
+        :raises InvalidJobException: if it cannot.
+        """
+        if not isinstance(native_id, str) or not native_id:
+            raise InvalidJobException(f'A native id is a text that is not empty, not {native_id!r}.')
+
+    # -- the interface
+
+    def attach(self, job: Job, native_id: str) -> None:
+        """Follow a job that was submitted earlier, perhaps by another program; look at it once before returning.
+
+        A job whose end is certain is over when this returns. Where the job was submitted by this library, its spec is
+        filled in if the given job has none. Jobs that a scheduler does not know, and jobs of a scheduler that does not
+        answer, are followed all the same.
+
+        :param job: a new job.
+        :param native_id: the scheduler's name for it.
+        :raises InvalidJobException: if that can be no native id of a job that can be followed here, or the job was
+            submitted or attached before.
+        """
+        self.attach_many([(job, native_id)])
+
+    def attach_many(self, jobs: Sequence[Tuple[Job, str]]) -> None:
+        """Attach to several jobs, as `attach` does, with one look at all of them; to none if one cannot be attached to.
+
+        :param jobs: new jobs, each with its native id.
+        """
+        for _, native_id in jobs:
+            self._check_native_id(native_id)
+        with self._lock:
+            bound: List[Job] = []
+            for job, _ in jobs:
+                if job.executor is not None or job.status.state is not JobState.NEW:
+                    for other in bound:
+                        other._bind(None)
+                    raise InvalidJobException(f'Job {job.id} was submitted or attached before.')
+                job._bind(self)
+                bound.append(job)
+        self._come_back([self._taken_up(job, native_id) for job, native_id in jobs])
+
+    def look(self, folders: Sequence[JobFolder]) -> Look:
+        """Look once at jobs that were submitted earlier, perhaps by other programs; none of them is followed.
+
+        What the folders tell is taken from them; for all the rest there is one query.
+
+        :param folders: the jobs' folders. One whose job was not submitted is passed over.
+        """
+        return self._look([remember(folder, self) for folder in folders if folder.native_id is not None])
+
+    # -- the steps
+
+    def _taken_up(self, job: Job, native_id: str) -> Followed:
+        job._set_native_id(native_id)
+        folder = JobFolder.find(self.work_directory, native_id)
+        submitted: float | None = 0.0
+        if folder is not None:
+            if job.spec is None:
+                job.spec = read_spec(folder)
+            submitted = submission_time(folder)
+        followed = Followed(
+            job, native_id, folder, self._report, submitted=submitted, stderr_path=own_stderr(job.spec),
+            patience=self._patience())
+        followed.cancel_acknowledged = folder is not None and folder.cancel_noted
+        return followed
+
+    def _come_back(self, jobs: Sequence[Followed]) -> None:
+        """Look at jobs once, report what is certain, and follow those that are not over."""
+        first_sights = [_FirstSight(followed) for followed in jobs]
+        seen = self._look([sight.shadow for sight in first_sights])
+        for sight, followed in zip(first_sights, jobs):
+            job = followed.job
+            self._update_job_status(job, JobStatus(JobState.QUEUED))
+            for status, exit_info, requeued in sight.told:
+                # What is not certain the monitor will find out.
+                if not (status.final and sight.shadow.job.id in seen.uncertain):
+                    self._report(job, status, exit_info, requeued)
+            if not job.status.final:
+                self._follow(followed)
+
+    def _look(self, jobs: Sequence[Followed]) -> Look:
+        ours: List[Followed] = []
+        reused: List[Followed] = []
+        for followed in jobs:
+            (reused if self._has_lost_its_id(followed) else ours).append(followed)
+        # A scheduler that lost its state gives ids a second time: what it says of them is about another job.
+        first, second = look(self._make_source(), ours), look(SilentSource(), reused)
+        return Look({**first.jobs, **second.jobs}, first.missing | second.missing,
+                    first.uncertain | second.uncertain, first.trouble)
+
+    def _has_lost_its_id(self, followed: Followed) -> bool:
+        if followed.folder is None:
+            return False
+        latest = JobFolder.find(self.work_directory, followed.native_id)
+        return latest is None or latest.job_id != followed.folder.job_id
+
+
+class _FirstSight:
+    """What a first look tells of a job, before any of it is reported."""
+
+    def __init__(self, followed: Followed) -> None:
+        self.told: List[Sight] = []
+        job = Job(followed.job.spec)
+        job._set_native_id(followed.native_id)
+        self.shadow = Followed(
+            job, followed.native_id, followed.folder, self._take, submitted=followed.submitted,
+            stderr_path=followed.stderr_path)
+        self.shadow.cancel_acknowledged = followed.cancel_acknowledged
+
+    def _take(self, job: Job, status: JobStatus, exit_info: ExitInfo | None, requeued: bool) -> None:
+        self.told.append((status, exit_info, requeued))
+        record_silently(job, status, exit_info, requeued)
