@@ -218,6 +218,11 @@ class Execution:
                 shutil.move(spooled, 'undelivered')
         return arrived
 
+    def discard_output(self) -> None:
+        """Remove output that nobody will deliver."""
+        for letter in 'oe':
+            self._spooled(letter).unlink(missing_ok=True)
+
     def clean_up(self) -> None:
         """Remove what a run leaves on its node."""
         shutil.rmtree(Path('tmp', f'pbs.{self._job.identifier}'), ignore_errors=True)
