@@ -12,7 +12,7 @@ from psij_ext.core.observation import Observation
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.runtime.evidence import Evidence, Judgement, Patience, Presence, judge
-from psij_ext.runtime.records import ExitRecord, ProgressEntry
+from psij_ext.runtime.records import ExitRecord, ProgressEntry, TermNote
 
 PATIENCE = Patience(for_cause=5.0, for_absent=120.0)
 ABSENT, FOUND, UNKNOWN = Presence.ABSENT, Presence.FOUND, Presence.UNKNOWN
@@ -455,6 +455,37 @@ def test_a_cancelled_job_that_is_gone_was_cancelled() -> None:
 def test_a_cancelled_job_that_is_still_there_is_not_cancelled_yet() -> None:
     assert_lives(evidence(seen(JobState.ACTIVE), cancel_acknowledged=True), JobState.ACTIVE)
     assert_lives(evidence(cancel_acknowledged=True), None)
+
+
+@pytest.mark.parametrize(('time_limit', 'acknowledged', 'state', 'reason', 'told'), [
+    (None, False, JobState.CANCELED, ExitReason.CANCELED, 'does not say by whom'),
+    (None, True, JobState.CANCELED, ExitReason.CANCELED, None),
+    (100.0, False, JobState.CANCELED, ExitReason.CANCELED, 'does not say by whom'),
+    (60.0, False, JobState.FAILED, ExitReason.TIMEOUT, 'The wall time of 60 s was over.'),
+    (60.0, True, JobState.FAILED, ExitReason.TIMEOUT, 'The wall time of 60 s was over.')])
+def test_a_job_that_is_gone_after_term_without_a_record_was_killed(
+        time_limit: float | None, acknowledged: bool, state: JobState, reason: ExitReason, told: str | None) -> None:
+    """It ignored TERM, and nobody knows the code with which KILL ended it."""
+    given = evidence(progress=[entered()], term_note=TermNote(1, 900.0, 959.5), time_limit=time_limit,
+                     cancel_acknowledged=acknowledged)
+    assert_lives(given, JobState.ACTIVE)
+    judgement = assert_ended(dataclasses.replace(given, queue_presence=ABSENT), state, reason)
+    assert judgement.status is not None
+    assert (told or '') in (judgement.status.message or '')
+    assert (judgement.status.message is None) is (told is None)
+
+
+def test_a_scheduler_that_tells_of_an_end_is_believed_before_a_note_of_term() -> None:
+    given = evidence(seen(JobState.FAILED, ExitReason.OUT_OF_MEMORY), term_note=TermNote(1, 900.0, 959.5))
+    assert_ended(given, JobState.FAILED, ExitReason.OUT_OF_MEMORY)
+
+
+def test_a_job_that_the_queue_saw_deleted_is_cancelled_when_it_is_gone() -> None:
+    said = seen(JobState.ACTIVE, ExitReason.CANCELED, message='terminated by somebody')
+    assert_lives(evidence(said, last_seen=said), JobState.ACTIVE)
+    gone = evidence(queue_presence=ABSENT, last_seen=said)
+    assert_ended(gone, JobState.CANCELED, ExitReason.CANCELED)
+    assert_ended(dataclasses.replace(gone, exit_record=record(3)), JobState.CANCELED, ExitReason.CANCELED, 3)
 
 
 # -- absence from everywhere

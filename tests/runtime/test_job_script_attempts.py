@@ -145,6 +145,23 @@ def test_term_ends_a_job_that_does_nothing_about_it(scripted: Make, tmp_path: Pa
     assert (job.record.exit_code, job.record.term_seen) == (143, True)
 
 
+def test_term_is_noted_for_the_case_that_kill_follows(scripted: Make) -> None:
+    job = scripted(shell("trap '' TERM; echo ready; exec sleep 100"))
+    before = time.time()
+    process = job.start()
+    until(job.is_ready)
+    assert job.folder.read_term_note() is None
+    os.killpg(process.pid, signal.SIGTERM)
+    until(job.folder.read_term_note)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(10)
+    assert job.folder.read_exit() is None
+    note = job.folder.read_term_note()
+    assert note is not None
+    assert note.attempt == 1
+    assert before <= note.began <= note.seen <= time.time()
+
+
 @either_way
 def test_signals_without_number_do_not_change_the_code(scripted: Make) -> None:
     job = scripted(shell('trap : USR1; echo ready; sleep 0.5; exit 42'))

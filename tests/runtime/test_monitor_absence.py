@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from scenes import ACTIVE, CANCELED, COMPLETED, FAILED, QUEUED, STAGE_OUT, TIMED_OUT, Scene, row
 
 from psij_ext.core.exit_info import ExitReason
@@ -170,6 +171,43 @@ def test_a_job_whose_id_was_given_again_is_told_nothing_of_the_younger_one(scene
     scene.pass_time(180)
     assert lost.exit_info is not None
     assert lost.exit_info.reason is ExitReason.LOST
+
+
+def test_a_job_whose_id_was_given_again_between_two_queries_is_lost(scene: Scene) -> None:
+    """No query shows its absence: the younger job is in the same state."""
+    lost, younger = scene.follow('1'), Job(JobSpec('/bin/date'))
+    keep_native_id(JobFolder(scene.work / lost.id), '1')
+    scene.source.rows['1'] = row(ACTIVE)
+    scene.pass_time(30)
+    folder = JobFolder.create(scene.work, younger.id)
+    keep_native_id(folder, '1')
+    scene.follow('1', job=younger, folder=folder)
+    scene.pass_time(200)
+    assert lost.exit_info is not None
+    assert (lost.exit_info.reason, younger.status.state) == (ExitReason.LOST, ACTIVE)
+
+
+@pytest.mark.parametrize(('noted', 'reason'), [(1, ExitReason.LOST), (2, ExitReason.CANCELED)])
+def test_a_note_of_term_is_about_the_run_that_wrote_it(scene: Scene, noted: int, reason: ExitReason) -> None:
+    job = scene.follow('1')
+    scene.source.rows['1'] = row(ACTIVE)
+    scene.enter(job, 'ACTIVE')
+    scene.enter(job, 'ACTIVE', attempt=2)
+    scene.pass_time(31)
+    (scene.work / job.id / 'term').write_text(f'attempt={noted}\nbegan=900\nseen=1000\n')
+    del scene.source.rows['1']
+    scene.pass_time(200)
+    assert job.exit_info is not None
+    assert job.exit_info.reason is reason
+
+
+@pytest.mark.parametrize('content', ['', 'attempt=1\n', 'attempt=one\nbegan=1\nseen=2\n', '\0=\xff\n'])
+def test_a_note_of_term_that_cannot_be_read_says_nothing(scene: Scene, content: str) -> None:
+    job = scene.follow('1')
+    (scene.work / job.id / 'term').write_text(content)
+    scene.pass_time(200)
+    assert job.exit_info is not None
+    assert job.exit_info.reason is ExitReason.LOST
 
 
 def keep_native_id(folder: JobFolder, native_id: str) -> None:

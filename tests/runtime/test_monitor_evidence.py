@@ -341,6 +341,45 @@ def requeued(scene: Scene) -> Job:
     return job
 
 
+@pytest.mark.parametrize('ended', [False, True])
+def test_a_requeue_that_nobody_saw_is_reported_when_the_script_tells_of_the_next_run(scene: Scene, ended: bool) -> None:
+    """OpenPBS starts a job again before a query shows it waiting (capture qstat-requeued)."""
+    job = scene.follow('1')
+    scene.source.rows['1'] = row(ACTIVE, attempt=1)
+    scene.enter(job, 'ACTIVE')
+    scene.pass_time(31)
+    scene.source.rows['1'] = row(ACTIVE, attempt=2)
+    scene.pass_time(31)
+    assert scene.seen[job.id] == [QUEUED, ACTIVE]
+    scene.enter(job, 'ACTIVE', attempt=2)
+    if ended:
+        scene.end(job, attempt=2)
+    scene.poll()
+    assert scene.seen[job.id] == [QUEUED, ACTIVE, QUEUED, ACTIVE, *[COMPLETED] * ended]
+    assert attempt(job) == 2
+
+
+def test_a_requeue_that_was_seen_is_not_reported_again(scene: Scene) -> None:
+    job = requeued(scene)
+    scene.source.rows['1'] = row(ACTIVE, attempt=2)
+    scene.pass_time(31)
+    scene.enter(job, 'ACTIVE', attempt=2)
+    scene.pass_time(31)
+    assert scene.seen[job.id] == [QUEUED, ACTIVE, QUEUED, ACTIVE]
+
+
+def test_a_scheduler_that_counts_the_next_run_while_the_last_one_ends_requeues_once(scene: Scene) -> None:
+    """Slurm was seen to call such a job completing."""
+    job = scene.follow('1')
+    scene.source.rows['1'] = row(ACTIVE, attempt=1)
+    scene.enter(job, 'ACTIVE')
+    scene.pass_time(31)
+    for state in (ACTIVE, QUEUED):
+        scene.source.rows['1'] = row(state, attempt=2)
+        scene.pass_time(31)
+    assert scene.seen[job.id] == [QUEUED, ACTIVE, QUEUED]
+
+
 def attempt(job: Job) -> object:
     return (job.status.metadata or {}).get('attempt')
 

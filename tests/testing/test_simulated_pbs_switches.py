@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -182,3 +183,37 @@ def test_simulations_do_not_know_one_another(pbs: SimulatedPBS, tmp_path: Path) 
         assert submit(other, '-h') == '0.elsewhere'
         assert submit(pbs, '-h') == '0.pbshost1'
         assert other.run('qstat', '0.pbshost1').returncode == 1
+
+
+# Nobody saw a real PBS lose its state; its history ends after job_history_duration (PBS Reference Guide).
+
+
+def test_history_does_not_last(pbs: SimulatedPBS) -> None:
+    kept = submit(pbs)
+    pbs.wait(kept, 'F')
+    pbs.set(history_duration=0.1)
+    identifier = submit(pbs)
+    pbs.wait(identifier, 'gone')
+    assert pbs.run('qstat', '-x', identifier).returncode == 153
+    assert pbs.run('qstat', '-x', kept).returncode == 0
+
+
+def test_server_that_lost_its_state(pbs: SimulatedPBS, tmp_path: Path) -> None:
+    began, told = tmp_path / 'began', tmp_path / 'told'
+    lost = submit(pbs, script=f'trap "touch {told}" TERM EXIT; echo $$ >{began}; while :; do :; done'.encode())
+    pbs.wait(lost, '42')
+    wait_for_file(began)
+    pbs.lose_state()
+    assert pbs.state(lost) == ()
+    wait_for_process(int(began.read_text()))
+    assert not told.exists()
+    heir = submit(pbs, '-j', 'oe', '-o', str(tmp_path / 'out'), script=b'echo heir')
+    assert heir == lost
+    pbs.wait(heir, 'F')
+    assert (tmp_path / 'out').read_text() == 'heir\n'
+
+
+def test_switches_are_turned_by_many_at_once(pbs: SimulatedPBS) -> None:
+    held = submit(pbs, '-h')
+    with ThreadPoolExecutor(20) as pool:
+        assert set(pool.map(lambda _: pbs.state(held), range(400))) == {('H', '20')}

@@ -15,7 +15,7 @@ from psij_ext.core.exit_info import ExitInfo, ExitReason, ResourceUsage
 from psij_ext.core.observation import Observation
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
-from psij_ext.runtime.records import ExitRecord, ProgressEntry
+from psij_ext.runtime.records import ExitRecord, ProgressEntry, TermNote
 from psij_ext.runtime.usage import Request, usage_of
 
 # A scheduler sends TERM a little before or after the limit by its own clock.
@@ -23,6 +23,7 @@ _LIMIT_TOLERANCE = 1.0
 # Less than any clock's error, more than that of adding and subtracting its readings.
 _ROUNDING = 1e-6
 _SIGNALS = range(1, 65)
+_SENT_TERM = 'The job was sent TERM; the scheduler does not say by whom.'
 _BEFORE_LAUNCH = ('claim', 'directory', 'stage_in', 'pre_launch')
 
 
@@ -47,6 +48,7 @@ class Evidence:
     :param has_accounting: whether there is any accounting here; where there is none, the queue has the last
         word.
     :param last_seen: what the queue said of the job when it last knew it.
+    :param term_note: what the script wrote when it was sent TERM, where it left no exit record.
     :param cancel_acknowledged: whether the scheduler took a cancel of ours.
     :param leaves_record: whether the script is ours, which writes an exit record before it ends by itself.
     :param time_limit: the wall time that was asked for, in seconds.
@@ -66,6 +68,7 @@ class Evidence:
     accounting_presence: Presence = Presence.UNKNOWN
     has_accounting: bool = False
     last_seen: Observation | None = None
+    term_note: TermNote | None = None
     cancel_acknowledged: bool = False
     leaves_record: bool = False
     time_limit: float | None = None
@@ -173,7 +176,7 @@ def _judge_ended(record: ExitRecord, evidence: Evidence, patience: Patience) -> 
     if nobody_else_knows or (evidence.waited_for_cause or 0.0) >= patience.for_cause - _ROUNDING:
         said = _last_words(evidence)
         if said is not None:
-            return _ended_for_cause(record, replace(said, status=_failed(said.status)), evidence)
+            return _ended_for_cause(record, replace(said, status=_over(said)), evidence)
         return _ended_by_record(record, evidence)
     return Judgement(_progress_status(evidence.progress[-1]) if evidence.progress else None, wants_cause=True)
 
@@ -224,13 +227,11 @@ def _read_end(record: ExitRecord, evidence: Evidence,
               by_itself: bool) -> tuple[JobState, ExitReason, str | None]:
     """Say how the job ended; `by_itself` is whether the scheduler says that nobody ended it from outside."""
     if record.term_seen and _limit_reached(record, evidence):
-        limit = '' if evidence.time_limit is None else f' of {evidence.time_limit:g} s'
-        return JobState.FAILED, ExitReason.TIMEOUT, f'The wall time{limit} was over.'
+        return JobState.FAILED, ExitReason.TIMEOUT, _limit_message(evidence)
     if evidence.cancel_acknowledged and (record.term_seen or (record.exit_code != 0 and not by_itself)):
         return JobState.CANCELED, ExitReason.CANCELED, None
     if record.term_seen and not by_itself:
-        unknown = 'The job was sent TERM; the scheduler does not say by whom.'
-        return JobState.CANCELED, ExitReason.CANCELED, None if record.ended_by == 'cancel' else unknown
+        return JobState.CANCELED, ExitReason.CANCELED, None if record.ended_by == 'cancel' else _SENT_TERM
     if not record.launched and record.phase != 'launch':
         reason = ExitReason.LAUNCH_FAILED if record.phase in _BEFORE_LAUNCH else ExitReason.EXITED
         return JobState.FAILED, reason, f'The job\'s step {record.phase!r} failed.'
@@ -242,8 +243,16 @@ def _read_end(record: ExitRecord, evidence: Evidence,
 def _limit_reached(record: ExitRecord, evidence: Evidence) -> bool:
     if record.ended_by is not None:
         return record.ended_by == 'limit'
-    return (evidence.time_limit is not None and record.began is not None
-            and record.ended - record.began >= evidence.time_limit - _LIMIT_TOLERANCE)
+    return record.began is not None and _took_its_time(record.began, record.ended, evidence)
+
+
+def _took_its_time(began: float, ended: float, evidence: Evidence) -> bool:
+    return evidence.time_limit is not None and ended - began >= evidence.time_limit - _LIMIT_TOLERANCE
+
+
+def _limit_message(evidence: Evidence) -> str:
+    limit = '' if evidence.time_limit is None else f' of {evidence.time_limit:g} s'
+    return f'The wall time{limit} was over.'
 
 
 def _ended_without_record(source: Observation, evidence: Evidence) -> Judgement:
@@ -301,6 +310,8 @@ def _judge_absent(evidence: Evidence, patience: Patience) -> Judgement:
     said = _last_words(evidence)
     if said is not None:
         return _gone(said)
+    if evidence.term_note is not None:
+        return _killed_after_term(evidence.term_note, evidence)
     if evidence.cancel_acknowledged:
         return Judgement(JobStatus(JobState.CANCELED), ExitInfo(ExitReason.CANCELED))
     if (evidence.absent_for or 0.0) < patience.for_absent:
@@ -310,16 +321,29 @@ def _judge_absent(evidence: Evidence, patience: Patience) -> Judgement:
     return Judgement(JobStatus(JobState.FAILED, message=message), ExitInfo(ExitReason.LOST, message=message))
 
 
+def _killed_after_term(note: TermNote, evidence: Evidence) -> Judgement:
+    """A script that was sent TERM and leaves no record was killed, and nobody knows how its command ended."""
+    if _took_its_time(note.began, note.seen, evidence):
+        message = _limit_message(evidence)
+        return Judgement(
+            JobStatus(JobState.FAILED, message=message), ExitInfo(ExitReason.TIMEOUT, message=message))
+    unknown = None if evidence.cancel_acknowledged else _SENT_TERM
+    return Judgement(
+        JobStatus(JobState.CANCELED, message=unknown), ExitInfo(ExitReason.CANCELED, message=unknown))
+
+
 def _gone(last_seen: Observation) -> Judgement:
-    """A preempted job, or one whose node failed, is over when it left the queue and does not wait again."""
-    status, reason = _failed(last_seen.status), last_seen.reason or ExitReason.LOST
+    """A job of which the queue told why it is about to end is over when it left the queue and does not wait again."""
+    status, reason = _over(last_seen), last_seen.reason or ExitReason.LOST
     if status.message is None:
         status.message = f'The job was in the queue as {str(reason)!r} when it was last seen there.'
     return Judgement(status, ExitInfo(reason, message=status.message))
 
 
-def _failed(status: JobStatus) -> JobStatus:
-    return JobStatus(JobState.FAILED, status.time, status.message, status.exit_code, status.metadata)
+def _over(last_seen: Observation) -> JobStatus:
+    status = last_seen.status
+    state = JobState.CANCELED if last_seen.reason is ExitReason.CANCELED else JobState.FAILED
+    return JobStatus(state, status.time, status.message, status.exit_code, status.metadata)
 
 
 def _progress_status(entry: ProgressEntry) -> JobStatus:

@@ -16,7 +16,7 @@ from psij_ext.core.status import JobStatus
 from psij_ext.runtime.evidence import USUAL_PATIENCE, Evidence, Patience, Presence
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.last_words import explanation
-from psij_ext.runtime.records import ExitRecord, ProgressEntry
+from psij_ext.runtime.records import ExitRecord, ProgressEntry, TermNote
 from psij_ext.runtime.usage import Request, request_of
 
 Report = Callable[[Job, JobStatus, Optional[ExitInfo], bool], None]
@@ -37,7 +37,8 @@ class Followed:
 
     __slots__ = (
         'absent_since', 'cancel_acknowledged', 'exit_record', 'folder', 'job', 'last_seen', 'native_id',
-        'past_attempts', 'patience', 'progress', 'read_at', 'record_found_at', 'report', 'stderr_path', 'submitted')
+        'past_attempts', 'patience', 'progress', 'read_at', 'record_found_at', 'report', 'reported_run',
+        'stderr_path', 'submitted')
 
     def __init__(self, job: Job, native_id: str, folder: JobFolder | None, report: Report,
                  submitted: float | None = None, stderr_path: Path | None = None,
@@ -60,6 +61,8 @@ class Followed:
         self.record_found_at: float | None = None
         self.absent_since: float | None = None
         self.last_seen: Observation | None = None
+        # The run that was the latest when something was last reported.
+        self.reported_run = 1
 
     def read_folder(self, now: float) -> None:
         """Take in what the job's script wrote."""
@@ -85,7 +88,7 @@ class Followed:
         if in_queue is not None:
             self.last_seen = in_queue
             if in_queue.status.state is JobState.QUEUED:
-                self.past_attempts = max(self._attempts(), default=self.past_attempts)
+                self.past_attempts = max(self.past_attempts, *self._attempts())
         nowhere = queue_presence is Presence.ABSENT and (
             not has_accounting or accounting_presence is Presence.ABSENT)
         if not nowhere:
@@ -106,6 +109,7 @@ class Followed:
             queue=in_queue, queue_presence=queue_presence,
             accounting=in_accounting, accounting_presence=accounting_presence, has_accounting=has_accounting,
             last_seen=self.last_seen, cancel_acknowledged=self.cancel_acknowledged,
+            term_note=self._term_note() if nowhere and current_record is None else None,
             leaves_record=self.folder is not None,
             time_limit=self._time_limit,
             stages_in=bool(spec is not None and spec.stage_in),
@@ -121,10 +125,20 @@ class Followed:
         return holder is not None and holder.job_id != self.folder.job_id
 
     @property
+    def latest_run(self) -> int:
+        """The latest attempt that the script told of, or the next one where that is over for good."""
+        return max(self.past_attempts + 1, *self._attempts())
+
+    @property
     def attempt(self) -> int:
         """Which run of the job the present one is, or the next one where it waits; a requeue makes another."""
         seen = self.last_seen.attempt if self.last_seen is not None else None
-        return max(self.past_attempts + 1, seen or 1, *self._attempts())
+        return max(self.latest_run, seen or 1)
+
+    def _term_note(self) -> TermNote | None:
+        """What the script wrote in its latest attempt when it was sent TERM."""
+        note = None if self.folder is None else self.folder.read_term_note()
+        return note if note is not None and note.attempt >= self.latest_run else None
 
     @property
     def _time_limit(self) -> float | None:
@@ -137,7 +151,7 @@ class Followed:
 
     def _attempts(self) -> list[int]:
         ended = [] if self.exit_record is None else [self.exit_record.attempt]
-        return [*ended, *(entry.attempt for entry in self.progress)]
+        return [0, *ended, *(entry.attempt for entry in self.progress)]
 
     def states_of_this_attempt(self) -> list[JobStatus]:
         """The states that the script entered in its latest attempt, oldest first."""

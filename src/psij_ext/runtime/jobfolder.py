@@ -26,7 +26,14 @@ from pathlib import Path
 from urllib.parse import quote as percent_encode
 
 from psij_ext.exceptions import PsijExtError
-from psij_ext.runtime.records import ExitRecord, ProgressEntry, parse_exit_record, parse_progress
+from psij_ext.runtime.records import (
+    ExitRecord,
+    ProgressEntry,
+    TermNote,
+    parse_exit_record,
+    parse_progress,
+    parse_term_note,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -216,6 +223,11 @@ class JobFolder:
             ended_by = self._read('ended_by') or b''
             record = replace(record, ended_by=ended_by.decode('ascii', 'replace').strip() or None)
         return record
+
+    def read_term_note(self) -> TermNote | None:
+        """Read what the script wrote when it was last sent TERM; None where it was not, or it cannot be read."""
+        content = self._read('term')
+        return None if content is None else parse_term_note(content.decode('ascii', 'replace'))
 
     # -- what became of it
 

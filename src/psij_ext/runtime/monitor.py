@@ -10,6 +10,7 @@ import copy
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -210,10 +211,12 @@ class StatusMonitor:
             self._schedule.answered(now, open_questions=bool(self._cause_deadlines) or any(
                 followed.cancel_acknowledged for followed in jobs))
         self._ask_accounting([followed for followed in jobs if self._wants_accounting(followed)], now)
+        # A scheduler that lost its state gave the id of one of them to another.
+        shared = _shared_ids(jobs) if len(ids) < len(jobs) else ()
         # What the last answer said of a job whose folder told something new at the same time was put aside.
         return {followed.job.id for followed in jobs
                 if followed.job.id in self._cause_deadlines or followed.read_at >= asked_before
-                or followed.absent_since is not None
+                or followed.absent_since is not None or followed.native_id in shared
                 or self._has_news(before, followed.native_id)}
 
     def _ask_accounting(self, jobs: Sequence[Followed], now: float) -> None:
@@ -284,6 +287,7 @@ class StatusMonitor:
         """Hand a status on; before an end, the states that were missed."""
         if judgement.status is None:
             return
+        self._report_missed_requeue(followed, judgement.status.state)
         # A copy: what a source said may be said of many jobs at once, and is compared with what it says next.
         status = copy.copy(judgement.status)
         status.metadata = {**(status.metadata or {}), 'attempt': followed.attempt}
@@ -303,6 +307,17 @@ class StatusMonitor:
         for passed in entered:
             followed.report(followed.job, passed, None, False)
         followed.report(followed.job, status, judgement.exit_info, False)
+
+    def _report_missed_requeue(self, followed: Followed, state: JobState) -> None:
+        """Report that a job waited once more: a scheduler may start it before anybody sees it wait (OpenPBS does).
+
+        The word of its script counts: Slurm was seen to count the next run while the last one was still ending.
+        """
+        before, followed.reported_run = followed.reported_run, followed.latest_run
+        has_begun = followed.job.status.state.order > JobState.QUEUED.order
+        if followed.latest_run > before and has_begun and state is not JobState.QUEUED:
+            waited = JobStatus(JobState.QUEUED, metadata={'attempt': followed.attempt})
+            followed.report(followed.job, waited, None, True)
 
     def _forget(self, followed: Followed) -> None:
         self._followed.pop(followed.job.id, None)
@@ -338,3 +353,8 @@ class StatusMonitor:
             wake_ups = [self._schedule.next, *self._cause_deadlines.values()]
             looks = [box.seconds_between_looks for box in self._mailboxes.values()]
             return min([max(0.0, min(wake_ups) - self._clock()), *looks, _LONGEST_SLEEP])
+
+
+def _shared_ids(jobs: Sequence[Followed]) -> set[str]:
+    counts = Counter(followed.native_id for followed in jobs)
+    return {native_id for native_id, count in counts.items() if count > 1}

@@ -62,6 +62,29 @@ class ExitRecord:
         return self.phase in ('done', 'post_launch')
 
 
+@dataclass(frozen=True)
+class TermNote:
+    """What a job's script wrote when it was sent TERM, for the case that it is not left to write an exit record.
+
+    :param attempt: as in `ExitRecord`.
+    :param began: when this attempt of the script began, in seconds since the epoch.
+    :param seen: when TERM came.
+    """
+
+    attempt: int
+    began: float
+    seen: float
+
+
+def parse_term_note(text: str) -> TermNote | None:
+    """Read a script's note of TERM; None where it is incomplete or makes no sense."""
+    fields = dict(line.partition('=')[::2] for line in text.splitlines())
+    try:
+        return TermNote(int(fields['attempt']), _moment(fields['began']), _moment(fields['seen']))
+    except (KeyError, ValueError):
+        return None
+
+
 def parse_exit_record(text: str) -> ExitRecord | None:
     """Read a script's exit record; None where it is incomplete or makes no sense."""
     fields: dict[str, str] = {}

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import time
 from pathlib import Path
 
-import pytest
-from scenes_of_truth import Played, Scene, Scenes
-from stage import STAY, STAY_POLITE, Play, Stage, script_above
+from common_scenes import RAN, awaiting, server_away, server_hung
+from scenes_of_truth import Played, Scene
+from slurm_stage import CONTROLLER, SlurmScenes, SlurmStage
+from stage_of_truth import STAY, Play
 
-from psij_ext import ExitReason, JobState, SubmitException
+from psij_ext import ExitReason
 
-RAN = 'QUEUED ACTIVE'
-CONTROLLER = 'slurmctld'
-
-scene = Scenes(apart=True, command_timeout=1, submit_timeout=1, submit_retry_time=0, absence_grace=10)
+scene = SlurmScenes(apart=True, command_timeout=1, submit_timeout=1, submit_retry_time=0, absence_grace=10)
+scene.take_all((server_away, server_hung))
 
 
 @scene.test()
@@ -25,51 +23,14 @@ def test_truth(played: Played, scene: Scene, world: str) -> None:
     played(scene, world)
 
 
-def _awaiting(stage: Stage, code: int, **options: str) -> Play:
-    return stage.play_until_told(f'tell $$; await; exit {code}', **options)
-
-
 @scene
-def controller_away(stage: Stage) -> None:
-    """It is stopped for more than three rounds, in which jobs end, and started again."""
-    good, bad, good_later, bad_later, patient = (_awaiting(stage, code) for code in (0, 3, 0, 4, 0))
-    killed, left = stage.play(STAY), stage.play(STAY)
-    child, left_child = int(killed.hear()), int(left.hear())
-    pending = stage.play('exit 5', begin='now+8')
-    stage.cluster.end(CONTROLLER)
-    good.let_go()
-    bad.let_go()
-    os.kill(child, signal.SIGKILL)
-    good.ends(f'{RAN} COMPLETED', ExitReason.EXITED, 0)
-    bad.ends(f'{RAN} FAILED', ExitReason.EXITED, 3)
-    killed.ends(f'{RAN} FAILED', ExitReason.SIGNALED, 137, signal.SIGKILL)
-    left.until(lambda: stage.executor.health == 'degraded', 'the controller is not missed')
-    os.kill(script_above(left_child), signal.SIGKILL)
-    with pytest.raises(SubmitException):
-        stage.play('touch it-ran')
-    with pytest.raises(SubmitException):
-        patient.job.cancel()
-    good_later.let_go()
-    bad_later.let_go()
-    stage.cluster.revive()
-    left.ends(f'{RAN} FAILED', ExitReason.SIGNALED, 137, signal.SIGKILL)
-    good_later.ends(f'{RAN} COMPLETED', ExitReason.EXITED, 0)
-    bad_later.ends(f'{RAN} FAILED', ExitReason.EXITED, 4)
-    pending.ends(f'{RAN} FAILED', ExitReason.EXITED, 5)
-    assert (patient.seen, stage.executor.health) == (RAN, 'ok')
-    patient.let_go()
-    patient.ends(f'{RAN} COMPLETED', ExitReason.EXITED, 0)
-    assert not (stage.folder / 'it-ran').exists()
-
-
-@scene
-def controller_that_lost_its_memory(stage: Stage) -> None:
+def controller_that_lost_its_memory(stage: SlurmStage) -> None:
     """It is killed and comes back with an older state, in which a job waits that runs.
 
     It ends the job by KILL when the node tells of it, and then runs it once more. Slurm does not count that as a
     requeue, but the first run is over before the second begins.
     """
-    known = _awaiting(stage, 3)
+    known = awaiting(stage, 3)
     again = stage.play('echo >> began; tell; await; echo >> ended; exit 4', hold=None)
     saved = _save(stage, again)
     stage.slurm('scontrol', 'release', again.native_id)
@@ -88,35 +49,35 @@ def controller_that_lost_its_memory(stage: Stage) -> None:
 
 
 @scene
-def job_that_the_controller_lost(stage: Stage) -> None:
+def job_that_the_controller_lost(stage: SlurmStage) -> None:
     """The controller ends it by KILL, since it does not know it; no exit record is written, and no accounts are kept."""
-    hasty = Stage(stage.cluster, stage.folder, absence_grace=3)
+    hasty = stage.sibling(absence_grace=3)
     saved = _save(stage, stage.play('exit 0', hold=None))
     lost = hasty.play_until_told(STAY)
     lost.sees(RAN)
     _restart_with(stage, saved)
-    lost.ends(f'{RAN} FAILED', ExitReason.LOST, seconds=15)
+    lost.ends(f'{RAN} FAILED', ExitReason.LOST)
     hasty.close()
 
 
 @scene
-def id_given_twice(stage: Stage) -> None:
+def id_given_twice(stage: SlurmStage) -> None:
     """A controller that lost a job gives its id to the next one."""
-    hasty = Stage(stage.cluster, stage.folder, absence_grace=3)
+    hasty = stage.sibling(absence_grace=3)
     saved = _save(stage, stage.play('exit 0', hold=None))
     stage.play('exit 0')  # its id goes to the question of scripts/slurm whether the controller takes jobs
-    lost = _awaiting(hasty, 5)
+    lost = awaiting(hasty, 5)
     lost.sees(RAN)
     _restart_with(stage, saved)
-    heir = _awaiting(stage, 6)
+    heir = awaiting(stage, 6)
     assert heir.native_id == lost.native_id
     heir.let_go()
     heir.ends(f'{RAN} FAILED', ExitReason.EXITED, 6)
-    lost.ends(f'{RAN} FAILED', ExitReason.LOST, seconds=15)
+    lost.ends(f'{RAN} FAILED', ExitReason.LOST)
     hasty.close()
 
 
-def _save(stage: Stage, latest: Play) -> Path:
+def _save(stage: SlurmStage, latest: Play) -> Path:
     """Keep the state that the controller has on disk, as soon as it knows the latest job there."""
     job_state = stage.cluster.folder / 'state' / 'job_state'
     latest.until(lambda: latest.job.id.encode() in _content(job_state), 'the state is not saved')
@@ -124,7 +85,7 @@ def _save(stage: Stage, latest: Play) -> Path:
         return shutil.copytree(stage.cluster.folder / 'state', stage.folder / 'saved')
 
 
-def _restart_with(stage: Stage, saved: Path) -> None:
+def _restart_with(stage: SlurmStage, saved: Path) -> None:
     """Kill the controller, and start it with a state that it had earlier."""
     state = stage.cluster.folder / 'state'
     stage.cluster.end(CONTROLLER, signal.SIGKILL)
@@ -143,40 +104,11 @@ def _content(path: Path) -> bytes:
 
 
 @scene
-def controller_hung(stage: Stage) -> None:
-    """What it is asked while it hangs, it may do afterwards."""
-    good, patient, cancelled = _awaiting(stage, 0), _awaiting(stage, 3), stage.play_until_told(STAY_POLITE)
-    late = stage.plan('echo >> late; exit 0')
-    with stage.cluster.hung(CONTROLLER):
-        with pytest.raises(SubmitException) as refused:
-            stage.executor.submit(late.job)
-        assert refused.value.transient
-        assert late.job.status.state is JobState.NEW
-        with pytest.raises(SubmitException):
-            cancelled.job.cancel()
-        good.let_go()
-        good.ends(f'{RAN} COMPLETED', ExitReason.EXITED, 0)
-        patient.until(lambda: stage.executor.health == 'degraded', 'the controller is not missed')
-        assert (patient.seen, cancelled.seen) == (RAN, RAN)
-    # The sbatch that was killed for its silence was heard all the same: Slurm runs the script, and it runs nothing.
-    revoked = str(int(cancelled.native_id) + 1)
-    stage.attach(revoked).ends('QUEUED( ACTIVE)? FAILED', ExitReason.EXITED, 125)
-    assert not (stage.folder / 'late').exists()
-    stage.executor.submit(late.job)
-    late.ends(f'{RAN} COMPLETED', ExitReason.EXITED, 0)
-    assert (stage.folder / 'late').read_text() == '\n'
-    patient.let_go()
-    patient.ends(f'{RAN} FAILED', ExitReason.EXITED, 3)
-    # So was the scancel.
-    cancelled.ends(f'{RAN} CANCELED', ExitReason.CANCELED, 0)
-
-
-@scene
-def node_failure(stage: Stage) -> None:
+def node_failure(stage: SlurmStage) -> None:
     """A job that may be requeued waits for its next attempt; the other one is over."""
     over = stage.play_until_told(STAY, nodelist='node2', no_requeue=None)
     again = stage.play_until_told(f'mkdir once || exit 4; {STAY}', nodelist='node2')
-    elsewhere = _awaiting(stage, 0, nodelist='node1')
+    elsewhere = awaiting(stage, 0, nodelist='node1')
     over.sees(RAN)
     again.sees(RAN)
     stage.slurm('scontrol', 'update', 'NodeName=node2', 'State=DOWN', 'Reason=test')

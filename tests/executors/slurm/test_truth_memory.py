@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scenes_of_truth import WORLDS
-from stage import Stage
+from slurm_stage import SlurmScenes, SlurmStage
 
 from psij_ext import ExitReason
 from real_slurm import Cluster
@@ -20,14 +19,14 @@ GROUPS = Path('/sys/fs/cgroup/memory')
 GREEDY = "python3 -c 'bytearray(300 << 20)'"
 
 
-@pytest.fixture(params=WORLDS)
-def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+@pytest.fixture(params=SlurmScenes.worlds)
+def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SlurmStage]:
     # Slurm 22.05 writes to the groups of version 1; a container often may not.
     if not os.access(GROUPS, os.W_OK):
         pytest.skip(f'{GROUPS} cannot be written; that case is known by captures alone')
     cluster = Cluster('TaskPlugin=task/cgroup', 'SelectTypeParameters=CR_CPU_Memory',
                       accounting=request.param == 'accounts')
-    made = Stage(cluster, tmp_path)
+    made = SlurmStage(cluster, tmp_path)
     yield made
     made.close()
     cluster.stop()
@@ -38,7 +37,7 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
             (GROUPS / name).rmdir()
 
 
-def test_out_of_memory(stage: Stage) -> None:
+def test_out_of_memory(stage: SlurmStage) -> None:
     over, told, aside, modest = (stage.play(script, mem='100M') for script in (
         f'exec {GREEDY}', f'{GREEDY} || exit 3', f'{GREEDY}; exit 0', 'exit 0'))
     over.ends(f'{RAN} FAILED', ExitReason.OUT_OF_MEMORY, 137, signal.SIGKILL)

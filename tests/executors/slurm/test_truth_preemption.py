@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import signal
 
-from scenes_of_truth import Played, Scene, Scenes
-from stage import STAY, Stage
+from scenes_of_truth import Played, Scene
+from slurm_stage import SlurmScenes, SlurmStage
+from stage_of_truth import STAY
 
 from psij_ext import ExitReason
 
 RAN = 'QUEUED ACTIVE'
 
-scene = Scenes(
+scene = SlurmScenes(
     'PreemptType=preempt/partition_prio', 'PreemptMode=REQUEUE',
     'PartitionName=yielding Nodes=node1 PriorityTier=1 OverSubscribe=NO',
     'PartitionName=urgent Nodes=node1 PriorityTier=9 OverSubscribe=NO',
@@ -25,7 +26,7 @@ def test_truth(played: Played, scene: Scene, world: str) -> None:
 
 
 @scene
-def requeued(stage: Stage) -> None:
+def requeued(stage: SlurmStage) -> None:
     play = stage.play_until_told(f'mkdir once || exit 4; {STAY}', partition='yielding', exclusive=None)
     play.sees(RAN)
     urgent = stage.play_until_told('tell; await', partition='urgent', exclusive=None)
@@ -36,7 +37,7 @@ def requeued(stage: Stage) -> None:
 
 
 @scene
-def cancelled(stage: Stage) -> None:
+def cancelled(stage: SlurmStage) -> None:
     play = stage.play_until_told(STAY, partition='ending', exclusive=None)
     play.sees(RAN)
     killing = stage.play('exit 0', partition='killing', exclusive=None)

@@ -8,7 +8,15 @@ from typing import Dict, Mapping, Tuple
 from psij_ext.core.observation import Observation, Observations, Site
 from psij_ext.exceptions import ParseError
 from psij_ext.executors.batch.pbspro_dsv import HEAD, find_value, split_record
-from psij_ext.executors.batch.pbspro_states import LIVING, is_end, number, observe_end, observe_living, waits
+from psij_ext.executors.batch.pbspro_states import (
+    LIVING,
+    is_end,
+    is_made_up,
+    number,
+    observe_end,
+    observe_living,
+    waits,
+)
 
 # The values of the fields `LIVING`.
 Told = Tuple[str, str, str, str, str]
@@ -68,6 +76,8 @@ class JobRecords:
             return
         if is_end(told[0]):
             fields = _fields(text[head + len(self._delimiter):end], self._delimiter)
+            if is_made_up(native_id, fields):
+                return
             _add(seen, native_id, observe_end(native_id, fields))
             return
         known = self._before.get(native_id)
@@ -116,6 +126,8 @@ def parse_texts(text: str) -> Observations:
                 fields.setdefault(name, value)
         if NATIVE_ID.fullmatch(native_id) is None:
             seen.complete = False
+        elif is_made_up(native_id, fields):
+            continue
         elif not fields.get('job_state'):
             _add_unread(seen, native_id)
         elif is_end(fields['job_state']):

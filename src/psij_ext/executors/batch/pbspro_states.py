@@ -42,6 +42,8 @@ _TIMEOUTS = (-29, -28)             # wall time, CPU time
 _MEMORY_EXCEEDED = (-27, -26)      # memory, virtual memory
 _SIGNAL_FROM_OUTSIDE = 256
 _SIGNALS = range(1, 65)
+# What the comment of a job ends with that was deleted and is still there (capture qstat-qdel-running-at-once).
+_DELETED = re.compile(r' and terminated(?: by \S+)?$')
 _unknown_states: set[str] = set()
 # Garbled answers could bring new ones for ever.
 _MOST_UNKNOWN_STATES = 100
@@ -59,6 +61,17 @@ class _End(NamedTuple):
 def is_end(native_state: str) -> bool:
     """Whether a job in this state is over."""
     return STATES.get(native_state, JobState.NEW).final
+
+
+def is_made_up(native_id: str, fields: Mapping[str, str]) -> bool:
+    """Whether a record tells no more of an element of an array than that it is over.
+
+    OpenPBS keeps nothing else of elements that never began, nor of any where there is no history. It shows the
+    attributes of the array for theirs then, the exit status of another element among them; the id of the array, which
+    every real record of an element has, is not there (`status_subjob` in stat_job.c).
+    """
+    is_element = '[' in native_id and '[]' not in native_id
+    return is_element and is_end(fields.get('job_state', '')) and 'array_id' not in fields
 
 
 def waits(native_state: str) -> bool:
@@ -81,8 +94,9 @@ def observe_living(native_state: str, comment: str, run_count: str, walltime: st
     start = pbspro_usage.moment(expected_start) if expected_start and waits(native_state) else None
     if start is not None:
         metadata['expected_start'] = start.timestamp()
+    deleted = state is JobState.ACTIVE and _DELETED.search(comment) is not None
     return Observation(
-        JobStatus(state, message=comment or None, metadata=metadata),
+        JobStatus(state, message=comment or None, metadata=metadata), ExitReason.CANCELED if deleted else None,
         attempt=number(run_count) or None, time_limit=pbspro_usage.seconds(walltime))
 
 

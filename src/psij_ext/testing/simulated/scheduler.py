@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Mapping, Sequence
 
@@ -37,6 +38,7 @@ class SimulatedScheduler:
         self.bin = self.folder / 'bin'
         self._settings = dict(settings)
         self._process: subprocess.Popen[bytes] | None = None
+        self._one_at_a_time = threading.Lock()
 
     def start(self) -> Self:
         """Write the commands and start the server, which ends with `stop` or with this process."""
@@ -124,9 +126,10 @@ class SimulatedScheduler:
         if self._process is None:
             raise RuntimeError('the simulation does not run')
         pipe = self._pipe(self._process.stdin)
-        pipe.write(json.dumps([name, arguments]).encode() + b'\n')
-        pipe.flush()
-        return self._read(self._process)
+        with self._one_at_a_time:
+            pipe.write(json.dumps([name, arguments]).encode() + b'\n')
+            pipe.flush()
+            return self._read(self._process)
 
     def set(self, **settings: Any) -> None:
         """Change settings while the simulation runs."""

@@ -78,5 +78,12 @@ class SimulatedPBS(SimulatedScheduler):
         """Restart the server: what runs is killed, comes back to the queue and runs again."""
         self.switch('restart')
 
+    def lose_state(self) -> None:
+        """Make the server forget every job, as one does that comes back on an empty disk, and count ids anew.
+
+        What ran is killed without a word. That is how the simulation does it; no real PBS was seen to lose its state.
+        """
+        self.switch('lose')
+
 
 __all__ = ['Settings', 'SimulatedPBS']

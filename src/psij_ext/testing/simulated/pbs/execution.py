@@ -74,7 +74,7 @@ class Execution:
         self._process: subprocess.Popen[bytes] | None = None
         self._exit: int | None = None
         self._started = time.time()
-        self._ending = False
+        self._ending = self._killed = False
         self._given_status: int | None = None
         self.over_walltime = False
         self.home = Path.home()
@@ -218,6 +218,11 @@ class Execution:
                 shutil.move(spooled, 'undelivered')
         return arrived
 
+    def discard_output(self) -> None:
+        """Remove output that nobody will deliver."""
+        for letter in 'oe':
+            self._spooled(letter).unlink(missing_ok=True)
+
     def clean_up(self) -> None:
         """Remove what a run leaves on its node."""
         shutil.rmtree(Path('tmp', f'pbs.{self._job.identifier}'), ignore_errors=True)
@@ -233,7 +238,7 @@ class Execution:
 
     def kill(self) -> None:
         """Send KILL to every process of the job."""
-        self._ending = True
+        self._ending = self._killed = True
         if self._exit is None or session_members(self.session):
             self.signal(signal.SIGKILL)
 
@@ -263,13 +268,17 @@ class Execution:
         self._exit = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 256 + os.WTERMSIG(status)
         if self._process is not None:
             self._process.returncode = self._exit  # it was waited for here; Popen would wait again
-        if not self._ending:
-            send_signal(self.session, signal.SIGKILL)
+        self._killed = self._killed or not self._ending
         self._wait_for_session()
 
     def _wait_for_session(self) -> None:
-        """Processes that are being ended may outlive the first one until they are killed."""
+        """Processes that are being ended may outlive the first one until they are killed.
+
+        KILL is sent again and again: a process may have begun another one while its session was looked through.
+        """
         if session_members(self.session):
+            if self._killed:
+                self.signal(signal.SIGKILL)
             self._loop.after(PAUSE, self._wait_for_session)
         elif self._exit is not None:
             status = self._exit if self._given_status is None else self._given_status

@@ -35,8 +35,8 @@ NOT_OF_QUEUED_SUBJOBS = (
 RUN = ('exec_host', 'exec_vnode', 'stime', 'jobdir', 'Stageout_status')
 """Attributes of one run that a requeue takes away; session, end and exit status of the old run stay."""
 
-NEVER_STARTED = 'Subjob finished'
-"""Comment of a subjob that was deleted before it started."""
+SUBJOB_OVER = 'Subjob finished'
+"""Comment of a subjob of which no more is kept than that it is over (OpenPBS, ``status_subjob`` in stat_job.c)."""
 
 ENDED = 'FX'
 WAITING = 'QHW'
@@ -131,7 +131,7 @@ class Job:
     def _count_subjobs(self) -> None:
         states = [subjob.state for subjob in self.subjobs.values()]
         running, exiting = sum(s in 'RS' for s in states), states.count('E')
-        expired = sum(s.state == 'X' or s.values.get('comment') == NEVER_STARTED for s in self.subjobs.values())
+        expired = sum(s.state == 'X' or s.values.get('comment') == SUBJOB_OVER for s in self.subjobs.values())
         self.values['array_state_count'] = (
             f'Queued:{len(self.waiting) + states.count("Q")} Running:{running} Exiting:{exiting} '
             f'Expired:{expired}'
@@ -146,9 +146,13 @@ class Job:
 
     def ended_subjob(self, index: int) -> None:
         """Delete a subjob that was never started."""
-        self.subjobs[index] = subjob = self.queued_subjob(index)
-        subjob.values.update(job_state='X', substate=self.values['substate'], comment=NEVER_STARTED)
+        self.forget_subjob(index)
         self.waiting.remove(index)
+
+    def forget_subjob(self, index: int) -> None:
+        """Keep no more of a subjob than that it is over: what PBS then shows of it are its array's attributes."""
+        self.subjobs[index] = subjob = self.queued_subjob(index)
+        subjob.values.update(job_state='X', substate=self.values['substate'], comment=SUBJOB_OVER)
 
     def started_subjob(self, index: int) -> Job:
         """Make a subjob that is about to start."""

@@ -13,6 +13,7 @@ from .job import ENDED, Job
 from .refusal import FINISHED, UNKNOWN_JOB, Refusal
 from .registry import IDENTIFIER, Registry
 from .reports import delimited_report, json_report, text_report
+from .resources import clock
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -226,7 +227,8 @@ class Qstat:
 
     def _server(self) -> list[tuple[str, str | None, str]]:
         settings, jobs = self._settings, self._registry.jobs
-        history = [('job_history_enable', 'True'), ('job_history_duration', '336:00:00')] if settings.history else []
+        kept = ('job_history_duration', clock(settings.history_duration))
+        history = [('job_history_enable', 'True'), kept] if settings.history else []
         plain = [
             ('server_state', 'Active'),
             ('server_host', settings.server),

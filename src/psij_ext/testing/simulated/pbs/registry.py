@@ -79,7 +79,14 @@ class Registry:
         self.jobs = {name: job for name, job in self.jobs.items() if job.state not in ENDED}
 
     def discard(self, job: Job) -> None:
-        self.jobs.pop(job.identifier, None)
+        """Forget a job, unless its id is another job's by now."""
+        if self.jobs.get(job.identifier) is job:
+            del self.jobs[job.identifier]
+
+    def start_anew(self) -> None:
+        """Forget all jobs and number the next ones from the beginning."""
+        self._next = 0
+        self.jobs = {}
 
     def admit(self, submission: Submission, owner: str, arguments: list[str]) -> Job:
         """Make a job of a submission, or refuse it as the server does."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Callable
 
 from .dependencies import Dependencies
 from .execution import NO_HOME, OVER_WALLTIME, Execution
-from .job import ENDED, RUN, Job, stamp
+from .job import ENDED, RUN, SUBJOB_OVER, Job, stamp
 from .nodes import Cluster
 from .texts import from_path
 
@@ -200,10 +200,16 @@ class Runner:
         if job.parent is not None:
             bad = substate != 92
             job.parent.change(Stageout_status=job.values.get('Stageout_status', '1'), Exit_status=int(bad))
+            if job.index is not None and not self._settings().history:
+                job.parent.forget_subjob(job.index)
             self.settle_array(job.parent)
         self._dependencies.happened(job)
-        if job.parent is None and (job.forgotten or not self._settings().history):
-            self._registry.discard(job)
+        if job.parent is None:
+            settings = self._settings()
+            if job.forgotten or not settings.history:
+                self._registry.discard(job)
+            else:
+                self._loop.after(settings.history_duration, lambda: self._registry.discard(job))
         for action in job.on_end:
             action()
         self.schedule()
@@ -217,7 +223,8 @@ class Runner:
             subjob.values['job_state'] = 'F'
             if array.deleted:
                 subjob.values['substate'] = '91'
-        failed = any(subjob.values['substate'] != '92' for subjob in subjobs)
+        known = [subjob for subjob in subjobs if subjob.values.get('comment') != SUBJOB_OVER]
+        failed = any(subjob.values['substate'] != '92' for subjob in known)
         outcome = 'terminated' if array.deleted else 'failed' if failed else 'finished'
         if 'stime' in array.values:
             array.change(comment=f'{array.values["comment"]} and {outcome}', obittime=int(time.time()))
@@ -239,6 +246,19 @@ class Runner:
             self.schedule()
         for action in actions:
             action()
+
+    def lose(self) -> None:
+        """Forget all jobs; what runs is killed, and its output is lost."""
+        jobs = list(self._registry.jobs.values())
+        for job in jobs + [subjob for array in jobs for subjob in array.subjobs.values()]:
+            job.stop_timers()
+            self._give_back(job)
+            if job.execution is not None and job.state not in ENDED:
+                job.execution.kill()
+                job.execution.clean_up()
+                job.execution.discard_output()
+            job.enter('F', 91)
+        self._registry.start_anew()
 
     def close(self) -> None:
         """Kill whatever runs."""

@@ -118,6 +118,8 @@ class Server:
             return self._state(arguments['identifier'])
         if name == 'restart':
             self._interventions.restart()
+        elif name == 'lose':
+            self._runner.lose()
         elif name == 'set':
             self.settings = replace(self.settings, **arguments)
             if not self.settings.history:

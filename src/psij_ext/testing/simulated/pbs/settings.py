@@ -17,6 +17,7 @@ class Settings:
     :param queues: the execution queues; jobs go to the first where they name none
     :param output: ``'23.06'``: JSON as OpenPBS 23.06.06 writes it, defects included; ``'head'``: as its successor does
     :param history: whether finished jobs are kept (``job_history_enable``); off in a PBS that nobody configured
+    :param history_duration: how long they are kept (``job_history_duration``)
     :param pass_environment: whether ``qsub -V`` works; in 23.06.06 it passes nothing
     :param managers: users who may do what only a manager may (``qrerun``, ``qsig -s suspend``)
     :param home, shell: where and by what jobs run; otherwise as the user database says
@@ -43,6 +44,7 @@ class Settings:
     queues: tuple[str, ...] = ('workq',)
     output: str = '23.06'
     history: bool = False
+    history_duration: float = 336 * 3600.0
     pass_environment: bool = False
     managers: tuple[str, ...] = ('root',)
     home: str | None = None

@@ -14,7 +14,7 @@ from psij_ext.core.exit_info import ResourceUsage
 from psij_ext.executors.batch.pbspro_records import parse_jobs
 from psij_ext.executors.batch.pbspro_usage import moment, read_usage, seconds
 
-DATA = Path(__file__).parent.parent / 'data' / 'pbspro'
+DATA = Path(__file__).parents[2] / 'data' / 'pbspro'
 
 
 @pytest.fixture(autouse=True)

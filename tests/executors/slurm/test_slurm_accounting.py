@@ -12,7 +12,7 @@ from psij_ext.core.exit_info import ExitReason, ResourceUsage
 from psij_ext.core.state import JobState
 from psij_ext.executors.batch.slurm_accounting import ACCOUNTING_COLUMNS, parse_accounting
 
-DATA = Path(__file__).parent.parent / 'data' / 'slurm'
+DATA = Path(__file__).parents[2] / 'data' / 'slurm'
 QUEUED, ACTIVE = JobState.QUEUED, JobState.ACTIVE
 COMPLETED, FAILED, CANCELED = JobState.COMPLETED, JobState.FAILED, JobState.CANCELED
 

@@ -18,7 +18,7 @@ from psij_ext.runtime.command import CommandResult
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.script import make_absolute
 
-DATA = Path(__file__).parent.parent / 'data' / 'slurm'
+DATA = Path(__file__).parents[2] / 'data' / 'slurm'
 FOLDER = JobFolder(Path('/work/the-job'))
 QUEUE_FORMAT = 'JobArrayID:|,JobID:|,StartTime:|,State:|,exit_code:|,RestartCnt:|,TimeLimit:|,Cluster:|,Reason:|'
 QUEUE = ['squeue', '--noheader', '--array', '--states=all', f'--Format={QUEUE_FORMAT}']

@@ -15,7 +15,7 @@ from psij_ext.executors.batch.slurm_accounting import parse_accounting
 from psij_ext.executors.batch.slurm_arrays import read_id
 from psij_ext.executors.batch.slurm_records import parse_queue
 
-DATA = Path(__file__).parent.parent / 'data' / 'slurm'
+DATA = Path(__file__).parents[2] / 'data' / 'slurm'
 NEW, QUEUED, ACTIVE = JobState.NEW, JobState.QUEUED, JobState.ACTIVE
 COMPLETED, FAILED, CANCELED = JobState.COMPLETED, JobState.FAILED, JobState.CANCELED
 

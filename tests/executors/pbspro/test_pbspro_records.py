@@ -18,7 +18,7 @@ from psij_ext.exceptions import ParseError
 from psij_ext.executors.batch import pbspro_states
 from psij_ext.executors.batch.pbspro_records import parse_jobs, parse_server, parse_texts, short_id
 
-DATA = Path(__file__).parent.parent / 'data' / 'pbspro'
+DATA = Path(__file__).parents[2] / 'data' / 'pbspro'
 DELIMITER = '\x1e'
 QUEUED, ACTIVE, COMPLETED, FAILED, CANCELED = (
     JobState.QUEUED, JobState.ACTIVE, JobState.COMPLETED, JobState.FAILED, JobState.CANCELED)
@@ -114,6 +114,31 @@ def test_living_state(letter: str, state: JobState) -> None:
 def test_exit_status(status: str, reason: ExitReason, exit_code: int | None, signal: int | None) -> None:
     seen = only_job(record(job_state='F', substate='93', stime='x', Exit_status=status))
     assert (seen.status.state, seen.reason, seen.status.exit_code, seen.signal) == (FAILED, reason, exit_code, signal)
+
+
+# Capture qstat-qdel-running-at-once; qdel -W force of a manager names nobody (qstat-qdel-force-root).
+@pytest.mark.parametrize('by', ['', ' by tester@pbshost1'])
+@pytest.mark.parametrize(('letter', 'reason'), [('R', ExitReason.CANCELED), ('E', ExitReason.CANCELED), ('Q', None), ('H', None)])
+def test_job_that_was_deleted_and_is_still_there(by: str, letter: str, reason: ExitReason | None) -> None:
+    seen = only_job(record(job_state=letter, comment=f'Job run at Fri Nov 20 at 10:24 on (pbshost1:ncpus=1) and terminated{by}'))
+    assert (seen.status.final, seen.reason) == (False, reason)
+
+
+def test_job_that_runs_was_not_deleted() -> None:
+    assert only_job(capture('running')).reason is None
+    assert only_job(record(job_state='R', comment='Job run on (and terminated by:ncpus=1)')).reason is None
+
+
+# OpenPBS, status_subjob in stat_job.c: the attributes of the array, but state and comment, stand for those that were not kept.
+@pytest.mark.parametrize('state', ['X', 'F'])
+@pytest.mark.parametrize('attributes', [{}, {'Exit_status': '0', 'stime': 'x', 'substate': '92'}, {'Exit_status': '1', 'substate': '70'}])
+def test_element_of_which_no_more_is_kept_than_that_it_is_over(state: str, attributes: dict[str, str]) -> None:
+    made_up = {'comment': 'Subjob finished', 'job_state': state, **attributes}
+    assert not parse_jobs(record('7[2].host', **made_up), DELIMITER)
+    assert not parse_texts('Job Id: 7[2].host\n' + ''.join(f'    {name} = {value}\n' for name, value in made_up.items()) + '\n')
+    assert parse_jobs(record('7[2].host', **made_up, array_id='7[].host'), DELIMITER)
+    assert parse_jobs(record('7[].host', **made_up), DELIMITER)
+    assert parse_jobs(record('7[2].host', job_state='Q'), DELIMITER)
 
 
 def test_finished_without_a_status_is_no_success() -> None:

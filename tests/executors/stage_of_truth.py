@@ -1,4 +1,4 @@
-"""A stage for true stories: jobs on a real Slurm, what their callbacks saw, and what must have become of them."""
+"""A stage for true stories: jobs on a scheduler, what their callbacks saw, and what must have become of them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import re
 import select
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, ClassVar, Optional, Tuple
 
 from psij_ext import ExitReason, Job, JobAttributes, JobSpec, JobState, JobStatus
-from psij_ext.executors.batch.slurm import SlurmExecutorConfig, SlurmJobExecutor
+from psij_ext.executors.batch import BatchSchedulerExecutor
 from psij_ext.runtime.command import CommandResult, SubprocessRunner
 from psij_ext.runtime.jobfolder import JobFolder
-from real_slurm import Cluster
 
 SECONDS = 60.0
 # What a job's script and the test say to each other.
@@ -27,43 +28,58 @@ STAY = 'tell $$; exec sleep 600'
 STAY_POLITE = "trap 'exit 0' TERM; tell $$; sleep 600 & wait"
 STAY_STUBBORN = "trap '' TERM; tell $$; exec sleep 600"
 
+Word = Tuple[str, str]
+End = Tuple[Optional[int], Optional[int]]
+
 
 @dataclass(frozen=True)
 class RunnerOf:
-    """Runs the commands of one of several clusters that this process knows; executors on one share a monitor."""
+    """Runs the commands of one of several schedulers that this process knows; executors on one share a monitor.
 
-    cluster: Cluster
+    :param variables: what leads the commands to it.
+    """
+
+    variables: tuple[tuple[str, str], ...]
 
     def run(self, argv: Sequence[str], *, timeout: float, cwd: Path | None = None,
             env: Mapping[str, str] | None = None, once_started: Callable[[], None] | None = None) -> CommandResult:
-        return SubprocessRunner().run(
-            argv, timeout=timeout, cwd=cwd, env={**(env or {}), **self.cluster.variables}, once_started=once_started)
+        environment = {**(env or {}), **dict(self.variables)}
+        return SubprocessRunner().run(argv, timeout=timeout, cwd=cwd, env=environment, once_started=once_started)
 
 
-class Stage:
-    """An executor on a cluster, and its jobs."""
+class Stage(ABC):
+    """An executor on a scheduler, its jobs, and what other people do to them.
 
-    def __init__(self, cluster: Cluster, folder: Path, **settings: Any) -> None:
-        self.cluster = cluster
+    :param executor: with settings, not used yet.
+    :param variables: what leads the scheduler's commands to it.
+    :param remembers: whether the scheduler tells how jobs ended that are over.
+    """
+
+    options: ClassVar[str]
+    """What the names of custom attributes begin with."""
+    held: ClassVar[Word]
+    suspended: ClassVar[Word]
+    running: ClassVar[Word]
+    """What the status of a job has for a key where the scheduler says that of it."""
+    killed_after_cancel: End
+    killed_at_limit: End
+    """Exit code and signal of a job that ignored TERM."""
+
+    def __init__(self, executor: BatchSchedulerExecutor, folder: Path, variables: Mapping[str, str],
+                 remembers: bool) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self.executor = SlurmJobExecutor(config=SlurmExecutorConfig(**{
-            'work_directory': folder / 'work', 'initial_queue_polling_delay': 0.2, 'queue_polling_interval': 0.5,
-            **settings}))
-        self.executor.runner = RunnerOf(cluster)
+        self.remembers = remembers
+        self.executor = executor
+        self.executor.runner = RunnerOf(tuple(variables.items()))
 
     def close(self) -> None:
         self.executor.close()
 
-    def slurm(self, *argv: str | Path) -> str:
-        """Run a command as somebody else would."""
-        return self.cluster.run(*argv)
-
     def plan(self, script: str, *, duration: timedelta | None = None, **options: object) -> Play:
-        """Make a job that runs a bash script; `options` are those of sbatch."""
+        """Make a job that runs a bash script; `options` are those of the scheduler's submit command."""
         pipes = Pipes(self.folder)
         attributes = JobAttributes(duration=duration, custom_attributes={
-            f'slurm.{name.replace("_", "-")}': value for name, value in options.items()})
+            f'{self.options}.{name.replace("_", "-")}': value for name, value in options.items()})
         return Play(self, Job(JobSpec(
             '/bin/bash', ['-c', PRELUDE + script], directory=self.folder, environment=pipes.variables,
             attributes=attributes)), pipes)
@@ -85,6 +101,72 @@ class Stage:
         play = Play(self, Job(), None)
         self.executor.attach(play.job, native_id)
         return play
+
+    # -- as somebody else at a shell
+
+    @abstractmethod
+    def sibling(self, **settings: Any) -> Stage:
+        """Make another executor on the same scheduler."""
+
+    @abstractmethod
+    def not_before(self, seconds: float) -> dict[str, str]:
+        """Give the options with which a job begins so many seconds from now."""
+
+    @abstractmethod
+    def submit_array(self, size: int, script: str, **options: str) -> tuple[str, list[str]]:
+        """Submit an array; return its native id and those of its elements."""
+
+    @abstractmethod
+    def play_to_the_limit(self, script: str) -> Play:
+        """Submit a job that tells something, and whose time is over soon after that."""
+
+    @abstractmethod
+    def cancel(self, native_id: str) -> None: ...
+
+    @abstractmethod
+    def requeue(self, native_id: str) -> None: ...
+
+    @abstractmethod
+    def hold(self, native_id: str) -> None: ...
+
+    @abstractmethod
+    def release(self, native_id: str) -> None: ...
+
+    @abstractmethod
+    def suspend(self, native_id: str) -> None: ...
+
+    @abstractmethod
+    def resume(self, native_id: str) -> None: ...
+
+    @abstractmethod
+    def script_above(self, process: int) -> int:
+        """Find the script of a job, which a process descends from."""
+
+    @abstractmethod
+    def wait_until_over(self, play: Play, seconds: float = SECONDS) -> None:
+        """Wait until the scheduler calls a job over, or does not know it any more."""
+
+    @abstractmethod
+    def wait_until_forgotten(self, play: Play, seconds: float = SECONDS) -> None:
+        """Wait until the queue does not know a job any more."""
+
+    @abstractmethod
+    def stop_server(self) -> None:
+        """Take the server away; jobs run on."""
+
+    @abstractmethod
+    def start_server(self) -> None: ...
+
+    @abstractmethod
+    def server_hung(self) -> AbstractContextManager[None]:
+        """Keep the server from doing anything for a while."""
+
+    @abstractmethod
+    def see_what_came_of_unheard_submission(self, before: Play) -> None:
+        """Look for the submission whose command was killed for the server's silence.
+
+        :param before: the job that was submitted before it.
+        """
 
 
 class Pipes:
@@ -170,11 +252,6 @@ class Play:
         """Wait until the status has the scheduler's word `value` for `name`."""
         self.until(lambda: (self.job.status.metadata or {}).get(name) == value, f'{name} is not {value}')
 
-    def slurm_says(self, state: str, seconds: float = SECONDS) -> None:
-        """Wait until squeue has the job in a state; '' where it does not know it any more."""
-        command = ['squeue', '-h', '-t', 'all', '-o', '%T', '-j', f'{self.native_id},{self.native_id}']
-        self.until(lambda: self.stage.slurm(*command) == state, f'Slurm does not call it {state!r}', seconds)
-
     def ends(self, states: str, reason: ExitReason, exit_code: int | None = None, signal: int | None = None,
              seconds: float = SECONDS) -> None:
         """Wait for the end: the job went this way and no other, and ended so.
@@ -202,7 +279,5 @@ class Play:
         return f'{self.job}, {self.job.status.metadata}, {self.job.exit_info}; callbacks saw {self.seen}'
 
 
-def script_above(process: int) -> int:
-    """The job's script: the process below Slurm's own that a process descends from."""
-    parent = int(Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[1])
-    return process if Path(f'/proc/{parent}/comm').read_text() == 'slurmstepd\n' else script_above(parent)
+def parent_of(process: int) -> int:
+    return int(Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[1])

@@ -22,7 +22,7 @@ from psij_ext.runtime.command import CommandResult
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.script import make_absolute
 
-DATA = Path(__file__).parent.parent / 'data' / 'pbspro'
+DATA = Path(__file__).parents[2] / 'data' / 'pbspro'
 FOLDER = JobFolder(Path('/work/the-job'))
 ASKED = ['qstat', '-E', '-f', '-F', 'dsv', '-D', '\x1e']
 
