@@ -102,6 +102,7 @@ class ReturningExecutor(FollowingExecutor):
                 # What is not certain the monitor will find out.
                 if not (status.final and sight.shadow.job.id in seen.uncertain):
                     self._report(job, status, exit_info, requeued)
+            followed.reported_run = sight.shadow.reported_run
             if not job.status.final:
                 self._follow(followed)
 
