@@ -132,7 +132,7 @@ def test_cancelling(executor: SimpleExecutor, runner: FakeRunner) -> None:
     job.cancel()
     assert [run[:2] for run in runner.of('cancel')] == [(['cancel', '1'], 8)] * 2
     assert not job.status.final
-    assert folder_of(executor, job).cancel_noted
+    assert folder_of(executor, job).read_journal().cancel_noted
     runner.answers['status'] = result()
     assert job.wait(timedelta(seconds=10)) is not None
     assert job.status.state is JobState.CANCELED
@@ -147,7 +147,7 @@ def test_a_cancel_that_is_refused(executor: SimpleExecutor, runner: FakeRunner) 
     with pytest.raises(SubmitException, match='Unauthorized') as caught:
         job.cancel()
     assert caught.value.exit_code == 159
-    assert not folder_of(executor, job).cancel_noted
+    assert not folder_of(executor, job).read_journal().cancel_noted
     runner.answers['cancel'] = result(b'', 35, b'it is over')
     job.cancel()
 
@@ -161,7 +161,7 @@ def test_a_cancel_that_fails(executor: SimpleExecutor, runner: FakeRunner, troub
     with pytest.raises(SubmitException) as caught:
         job.cancel()
     assert (tuple(caught.value.argv), caught.value.stderr, caught.value.__cause__) == (('cancel', '1'), 'words', trouble)
-    assert not folder_of(executor, job).cancel_noted
+    assert not folder_of(executor, job).read_journal().cancel_noted
 
 
 def test_what_was_not_submitted_here_is_not_cancelled(executor: SimpleExecutor, runner: FakeRunner) -> None:

@@ -96,7 +96,7 @@ def commands(runner: FakeRunner, kind: str) -> list[list[str]]:
 
 
 def noted(executor: SimpleExecutor, jobs: Sequence[Job]) -> list[str | None]:
-    return [job.native_id for job in jobs if folder_of(executor, job).cancel_noted]
+    return [job.native_id for job in jobs if folder_of(executor, job).read_journal().cancel_noted]
 
 
 def answering(table: Mapping[str, CommandResult]) -> Callable[[Sequence[str], Path], CommandResult]:

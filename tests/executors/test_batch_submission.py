@@ -31,9 +31,9 @@ def test_a_submitted_job_has_its_native_id_and_waits(executor: SimpleExecutor, r
     job = Job(JobSpec('/bin/date'))
     executor.submit(job)
     assert (job.native_id, job.executor, job.status.state) == ('1', executor, JobState.QUEUED)
-    assert folder_of(executor, job).native_id == '1'
+    assert folder_of(executor, job).read_journal().native_id == '1'
     assert claims(executor, job) == []
-    record = folder_of(executor, job).read_record()
+    record = folder_of(executor, job).read_journal().submission
     assert record is not None
     assert (record['job_id'], record['executor']) == (job.id, 'SimpleExecutor')
 
@@ -123,7 +123,7 @@ def assert_can_be_submitted_again(executor: SimpleExecutor, runner: FakeRunner, 
     runner.answers['submit'] = result(b'job 2\n')
     executor.submit(job)
     assert (job.status.state is JobState.NEW, job.native_id) == (False, '2')
-    assert folder_of(executor, job).native_id == '2'
+    assert folder_of(executor, job).read_journal().native_id == '2'
 
 
 def test_a_refused_job(executor: SimpleExecutor, runner: FakeRunner) -> None:
@@ -174,7 +174,7 @@ def test_a_refusal_that_may_pass_is_tried_again(
 
     def answer(argv: Sequence[str], cwd: Path) -> CommandResult:
         folder = JobFolder(cwd)
-        nonces.append((folder.read_record() or {})['nonce'])
+        nonces.append((folder.read_journal().submission or {})['nonce'])
         assert str(nonces[-1]) in folder.script_path.read_text()
         given = answers.pop(0)
         if isinstance(given, CommandTimeout):
@@ -185,7 +185,7 @@ def test_a_refusal_that_may_pass_is_tried_again(
     job = Job(JobSpec('/bin/date'))
     executor.submit(job)
     folder = folder_of(executor, job)
-    assert (job.native_id, folder.native_id) == ('5', '5')
+    assert (job.native_id, folder.read_journal().native_id) == ('5', '5')
     # What was refused runs nothing, should it come to run all the same.
     assert len({*nonces}) == 4
     assert [folder.claimed_by(str(nonce)) for nonce in nonces] == [REVOKED, REVOKED, REVOKED, None]
@@ -221,7 +221,7 @@ def test_a_refused_submission_that_runs_all_the_same_is_followed(executor: Simpl
     runner.answers['submit'] = refuse
     job = Job(JobSpec('/bin/date'))
     executor.submit(job)
-    assert (job.native_id, folder_of(executor, job).native_id) == ('77', '77')
+    assert (job.native_id, folder_of(executor, job).read_journal().native_id) == ('77', '77')
 
 
 @pytest.mark.parametrize('stdout', [b'refused for a reason\n', b''])

@@ -160,8 +160,8 @@ NOTHING = (None, [], None, None, None, None, False)
 
 
 def read_all(folder: JobFolder) -> tuple[object, ...]:
-    return (folder.read_exit(), folder.read_progress(), folder.read_record(), folder.read_spec(), folder.native_id,
-            folder.read_end(), folder.cancel_noted)
+    return (folder.read_exit(), folder.read_progress(), folder.read_journal().submission, folder.read_journal().spec, folder.read_journal().native_id,
+            folder.read_journal().end, folder.read_journal().cancel_noted)
 
 
 # -- making and finding
@@ -175,8 +175,8 @@ def test_a_refused_folder_can_be_used_again(folder: JobFolder, work: Path) -> No
     assert again.path == folder.path
     again.open_journal({'job_id': 'job-1', 'nonce': 'second'}, 'second')
     again.write_script('second')
-    assert again.read_record() == {'job_id': 'job-1', 'nonce': 'second'}
-    assert (again.read_spec(), again.script_path.read_text()) == ('second', 'second')
+    assert again.read_journal().submission == {'job_id': 'job-1', 'nonce': 'second'}
+    assert (again.read_journal().spec, again.script_path.read_text()) == ('second', 'second')
     assert again.claimed_by('first') == REVOKED
     assert again.claimed_by('second') is None
 
@@ -197,7 +197,7 @@ def test_a_work_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> Non
     '12', '12_3', '77[2].host', '1;cluster', '4242.1122334455', 'a b', 'a/b', '../x', 'ü', '%', '\udcff', '-n', "a'b\n"])
 def test_a_job_is_found_by_its_native_id(work: Path, native_id: str) -> None:
     folder = submitted(work, 'job-1', native_id)
-    assert folder.native_id == native_id
+    assert folder.read_journal().native_id == native_id
     found = JobFolder.find(work, native_id)
     assert found is not None
     assert found.job_id == 'job-1'
@@ -223,7 +223,7 @@ def test_a_job_is_found_where_folders_share_no_links(
     found = [JobFolder.find(work, native_id) for native_id in ('12', '13')]
     assert [None if each is None else each.job_id for each in found] == ['job-3', 'job-2']
     assert mode(work / '.native' / '12') == 0o600
-    assert again.native_id == '12'
+    assert again.read_journal().native_id == '12'
 
 
 def test_a_name_that_leads_to_another_job_finds_nothing(work: Path) -> None:
@@ -413,7 +413,7 @@ def test_whatever_the_files_hold_they_are_read_or_passed_over(folder: JobFolder,
 
 def test_json_nested_without_end_is_passed_over(folder: JobFolder) -> None:
     (folder.path / 'journal').write_bytes(b'[' * 200_000 + b'\n{"native_id": "12"}\n')
-    assert folder.native_id == '12'
+    assert folder.read_journal().native_id == '12'
 
 
 @pytest.mark.parametrize('cut', range(1, 30))
@@ -423,10 +423,10 @@ def test_a_line_of_the_journal_that_was_cut_short_spoils_no_other(folder: JobFol
     journal = folder.path / 'journal'
     journal.write_bytes(journal.read_bytes().rstrip()[:-cut])
     folder.write_end({'state': 'FAILED'})
-    assert folder.read_end() == {'state': 'FAILED'}
+    assert folder.read_journal().end == {'state': 'FAILED'}
     if cut < len('{"native_id": "12"}'):
-        assert folder.read_spec() == '{}'
-        assert folder.native_id is None
+        assert folder.read_journal().spec == '{}'
+        assert folder.read_journal().native_id is None
 
 
 # -- what the library writes
@@ -434,15 +434,15 @@ def test_a_line_of_the_journal_that_was_cut_short_spoils_no_other(folder: JobFol
 
 def test_records_come_back_as_they_were(folder: JobFolder) -> None:
     folder.open_journal({'format': 1, 'url': None, 'name': 'ü\n\udcff'}, '{"a": "ü\n"}')
-    assert not folder.cancel_noted
+    assert not folder.read_journal().cancel_noted
     folder.note_cancel()
     folder.set_native_id('12')
     folder.write_end({'state': 'FAILED', 'time': 1.5})
-    assert folder.read_record() == {'format': 1, 'url': None, 'name': 'ü\n\udcff'}
-    assert folder.read_end() == {'state': 'FAILED', 'time': 1.5}
-    assert folder.read_spec() == '{"a": "ü\n"}'
-    assert folder.native_id == '12'
-    assert folder.cancel_noted
+    assert folder.read_journal().submission == {'format': 1, 'url': None, 'name': 'ü\n\udcff'}
+    assert folder.read_journal().end == {'state': 'FAILED', 'time': 1.5}
+    assert folder.read_journal().spec == '{"a": "ü\n"}'
+    assert folder.read_journal().native_id == '12'
+    assert folder.read_journal().cancel_noted
 
 
 def test_nothing_written_is_nothing_read(folder: JobFolder) -> None:

@@ -47,6 +47,9 @@ def choose(asked: str | None) -> Choice:
         return Choice('pbspro', why="PBS Pro's qsub is on PATH")
     return Choice('local', why='no scheduler was found here')
 
+# Jobs that were submitted at the terminal are no program's to recover.
+_SESSION = 'psij-ext'
+
 
 def open_executor(choice: Choice, work_directory: Path | None = None) -> SubmittingExecutor:
     """Make the chosen executor.
@@ -54,7 +57,7 @@ def open_executor(choice: Choice, work_directory: Path | None = None) -> Submitt
     :param work_directory: where it keeps the folders of jobs; its usual place if None.
     :raises PluginError: if there is none of that name, or it cannot be loaded.
     """
-    config = JobExecutorConfig(work_directory=work_directory)
+    config = JobExecutorConfig(work_directory=work_directory, session=_SESSION)
     executor = JobExecutor.get_instance(choice.name, choice.constraint, config=config)
     if not isinstance(executor, SubmittingExecutor):
         raise Failure(f'The executor {choice.name!r} keeps no folders of its jobs, which this command needs.')

@@ -13,7 +13,7 @@ from psij_ext.core.job import Job
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import PsijExtError
-from psij_ext.executors.remembering import read_spec, submission_time
+from psij_ext.executors.remembering import read_spec
 from psij_ext.executors.returning import ReturningExecutor
 from psij_ext.runtime.ending import kept_end
 from psij_ext.runtime.jobfolder import JobFolder
@@ -74,9 +74,10 @@ def known_jobs(work_directory: Path | None) -> list[KnownJob]:
     found = []
     for name in names:
         for folder in JobFolder.all(root / name):
-            native_id = folder.native_id
+            journal = folder.read_journal()
+            native_id = journal.native_id
             if native_id is not None:
-                found.append((submission_time(folder), folder.job_id, folder, native_id, name))
+                found.append((journal.submitted or 0.0, folder.job_id, folder, native_id, name))
     return [KnownJob(number, folder, native_id, name, submitted)
             for number, (submitted, _, folder, native_id, name) in enumerate(sorted(found, key=lambda row: row[:2]), 1)]
 

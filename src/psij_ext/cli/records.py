@@ -11,7 +11,6 @@ from psij_ext.core.job import Job
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
-from psij_ext.runtime.followed import submitted_at
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.usage import usage_record
 
@@ -56,7 +55,7 @@ def job_times(job: Job, folder: JobFolder) -> tuple[float | None, float | None, 
     if job.status.final:
         record = folder.read_exit()
         ended = job.status.time if record is None else record.ended
-    return submitted_at(folder), active[0] if active else None, ended
+    return folder.read_journal().submitted, active[0] if active else None, ended
 
 
 def output_path(job: Job, folder: JobFolder, stream: str) -> Path:

@@ -32,6 +32,7 @@ class JobExecutorConfig(Checked):
 
     :param launcher_log_file: a file to which launchers write what they do.
     :param work_directory: where the executor keeps the folders of its jobs; its usual place if None.
+    :param session: a name for all that a program does, run after run, by which it finds its jobs again.
     """
 
     launcher_log_file: Field[str | Path | None, Path | None] = Field(
@@ -41,13 +42,19 @@ class JobExecutorConfig(Checked):
         optional(checks.path), 'Where the executor keeps the folders of its jobs.'
     )
 
+    session: Field[str | None, str | None] = Field(
+        optional(checks.nonempty_text), 'A name for all that a program does, run after run.'
+    )
+
     def __init__(
         self,
         launcher_log_file: str | Path | None = None,
         work_directory: str | Path | None = None,
+        session: str | None = None,
     ) -> None:
         self.launcher_log_file = launcher_log_file
         self.work_directory = work_directory
+        self.session = session
 
 
 def _wrong_class(registry: Registry, descriptor: Descriptor, base: type) -> BrokenPlugin:

@@ -155,7 +155,8 @@ class FollowingExecutor(ControllingExecutor):
             job._set_exit_info(exit_info)
             folder = JobFolder.find(self.work_directory, job.native_id or '')
             if folder is not None:
-                keep_end(folder, status, exit_info)
+                # Whoever only attached to it gave it another id.
+                keep_end(folder, status, exit_info, reported=folder.job_id == job.id)
                 if status.state is JobState.COMPLETED and not self._keeps_files:
                     folder.tidy()
         self._update_job_status(job, status, requeued)

@@ -48,6 +48,7 @@ class LocalExecutorConfig(JobExecutorConfig):
         included; None for as many as this process may use.
     :param cancel_grace: how long a job has between TERM and KILL when it is cancelled or its time is over.
     :param keep_files: whether the script of a job that succeeded is kept.
+    :param session: a name for all that a program does, run after run, by which it finds its jobs again.
     """
 
     max_processes: Field[int | None, int | None] = Field(optional(checks.positive), 'Cores that jobs may use together.')
@@ -61,8 +62,9 @@ class LocalExecutorConfig(JobExecutorConfig):
         max_processes: int | None = None,
         cancel_grace: Seconds = 10,
         keep_files: bool = False,
+        session: str | None = None,
     ) -> None:
-        super().__init__(launcher_log_file, work_directory)
+        super().__init__(launcher_log_file, work_directory, session)
         self.max_processes = max_processes
         self.cancel_grace = cancel_grace
         self.keep_files = keep_files
@@ -117,7 +119,7 @@ class LocalJobExecutor(SubmittingExecutor):
             raise InvalidJobException(
                 f'{native_id!r} is no native id of a local job; such an id is a pid and a start time, as 1234.56789.')
         folder = JobFolder.find(self.work_directory, native_id)
-        owner = (folder.read_record() or {}).get('owner') if folder is not None else None
+        owner = (folder.read_journal().submission or {}).get('owner') if folder is not None else None
         host = owner.get('host') if isinstance(owner, dict) else None
         here = processes.this_process()['host']
         if folder is not None and host not in (None, here) and folder.read_exit() is None:

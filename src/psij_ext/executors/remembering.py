@@ -11,7 +11,7 @@ from psij_ext.core.serialization import JSONSerializer
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
-from psij_ext.runtime.followed import Followed, submitted_at
+from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.look import record_silently
 
@@ -24,7 +24,8 @@ def remember(folder: JobFolder, executor: JobExecutor) -> Followed:
     :param folder: the folder of a job that was submitted.
     :param executor: where it was submitted.
     """
-    native_id, submitted = folder.native_id or '', submission_time(folder)
+    journal = folder.read_journal()
+    native_id, submitted = journal.native_id or '', journal.submitted or 0.0
     job = Job(read_spec(folder))
     job._set_id(folder.job_id)
     job._bind(executor)
@@ -32,13 +33,13 @@ def remember(folder: JobFolder, executor: JobExecutor) -> Followed:
     job._record(JobStatus(JobState.QUEUED, time=submitted))
     followed = Followed(
         job, native_id, folder, record_silently, submitted=submitted, stderr_path=own_stderr(job.spec))
-    followed.cancel_acknowledged = folder.cancel_noted
+    followed.cancel_acknowledged = journal.cancel_noted
     return followed
 
 
 def read_spec(folder: JobFolder) -> JobSpec | None:
     """Read the spec of a job back from its folder; None where it cannot be read."""
-    text = folder.read_spec()
+    text = folder.read_journal().spec
     if text is None:
         return None
     try:
@@ -46,11 +47,6 @@ def read_spec(folder: JobFolder) -> JobSpec | None:
     except (TypeError, ValueError) as error:
         logger.warning('The spec in %s cannot be read: %s', folder.path, error)
         return None
-
-
-def submission_time(folder: JobFolder) -> float:
-    """Read when a job was submitted, in seconds since the epoch; 0 where that cannot be read: at any time."""
-    return submitted_at(folder) or 0.0
 
 
 def own_stderr(spec: JobSpec | None) -> Path | None:

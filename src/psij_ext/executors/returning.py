@@ -11,9 +11,10 @@ from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import InvalidJobException
 from psij_ext.executors.following import FollowingExecutor
-from psij_ext.executors.remembering import own_stderr, read_spec, remember, submission_time
+from psij_ext.executors.remembering import own_stderr, read_spec, remember
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.journal import Journal
 from psij_ext.runtime.look import Look, SilentSource, look, record_silently
 
 Sight = Tuple[JobStatus, 'ExitInfo | None', bool]
@@ -73,22 +74,20 @@ class ReturningExecutor(FollowingExecutor):
 
         :param folders: the jobs' folders. One whose job was not submitted is passed over.
         """
-        return self._look([remember(folder, self) for folder in folders if folder.native_id is not None])
+        return self._look([remember(folder, self) for folder in folders if folder.read_journal().native_id is not None])
 
     # -- the steps
 
     def _taken_up(self, job: Job, native_id: str) -> Followed:
         job._set_native_id(native_id)
         folder = JobFolder.find(self.work_directory, native_id)
-        submitted: float | None = 0.0
-        if folder is not None:
-            if job.spec is None:
-                job.spec = read_spec(folder)
-            submitted = submission_time(folder)
+        if folder is not None and job.spec is None:
+            job.spec = read_spec(folder)
+        journal = Journal({}) if folder is None else folder.read_journal()
         followed = Followed(
-            job, native_id, folder, self._report, submitted=submitted, stderr_path=own_stderr(job.spec),
-            patience=self._patience())
-        followed.cancel_acknowledged = folder is not None and folder.cancel_noted
+            job, native_id, folder, self._report, submitted=journal.submitted or 0.0,
+            stderr_path=own_stderr(job.spec), patience=self._patience())
+        followed.cancel_acknowledged = journal.cancel_noted
         return followed
 
     def _come_back(self, jobs: Sequence[Followed]) -> None:

@@ -18,8 +18,8 @@ from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import InvalidJobException, PsijExtError, SubmitException, SubmitUncertain
+from psij_ext.executors.recovering import RecoveringExecutor, give_up
 from psij_ext.executors.remembering import own_stderr
-from psij_ext.executors.returning import ReturningExecutor
 from psij_ext.runtime import processes
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.jobfolder import JobFolder, check_private, new_nonce
@@ -30,7 +30,7 @@ from psij_ext.runtime.spares import SpareFolders
 logger = logging.getLogger(__name__)
 
 
-class SubmittingExecutor(ReturningExecutor):
+class SubmittingExecutor(RecoveringExecutor):
     """An executor that keeps a folder for each job that it submits, and follows it.
 
     Subclasses render a job (`render`) and start it (`_start`).
@@ -87,6 +87,7 @@ class SubmittingExecutor(ReturningExecutor):
                 raise InvalidJobException(
                     f'Job {job.id} was submitted before, or is being submitted just now.')
             job._bind(self)
+        folder: JobFolder | None = None
         try:
             copied = copy.copy(job)
             copied.spec = spec
@@ -97,8 +98,10 @@ class SubmittingExecutor(ReturningExecutor):
         except OSError as error:
             job._bind(None)
             raise SubmitException(f'The folder of job {job.id} cannot be written: {error}', error) from error
-        except BaseException:  # after an interrupt too it may be submitted once more
+        except BaseException as error:  # after an interrupt too it may be submitted once more
             job._bind(None)
+            if folder is not None:
+                give_up(folder, str(error) or type(error).__name__, reported=True)
             raise
         self._follow_submitted(job, native_id, folder, spec)
 
@@ -148,7 +151,7 @@ class SubmittingExecutor(ReturningExecutor):
     def _write_record(self, folder: JobFolder, spec: JobSpec, nonce: str) -> None:
         folder.open_journal({
             'format': 1, 'job_id': folder.job_id, 'executor': self.name, 'url': self.url, 'nonce': nonce,
-            'submitted': time.time(), 'owner': processes.this_process(),
+            'submitted': time.time(), 'owner': processes.this_process(), 'session': self.config.session,
         }, JSONSerializer().dumps(spec))
 
     def _follow_submitted(self, job: Job, native_id: str, folder: JobFolder, spec: JobSpec) -> None:

@@ -16,8 +16,11 @@ logger = logging.getLogger(__name__)
 _text, _number = checks.optional(checks.message), checks.optional(checks.integer)
 
 
-def keep_end(folder: JobFolder, status: JobStatus, exit_info: ExitInfo) -> None:
-    """Keep an end in the job's folder. A job that was only lost from sight may be found by the next who looks."""
+def keep_end(folder: JobFolder, status: JobStatus, exit_info: ExitInfo, *, reported: bool = False) -> None:
+    """Keep an end in the job's folder. A job that was only lost from sight may be found by the next who looks.
+
+    :param reported: whether whoever submitted the job was told of it.
+    """
     if exit_info.reason is ExitReason.LOST:
         return
     try:
@@ -26,14 +29,14 @@ def keep_end(folder: JobFolder, status: JobStatus, exit_info: ExitInfo) -> None:
             'exit_code': status.exit_code, 'native_state': (status.metadata or {}).get('native_state'),
             'reason': exit_info.reason.name, 'signal': exit_info.signal, 'cause': exit_info.message,
             'usage': None if exit_info.usage is None else usage_record(exit_info.usage),
-        })
+        }, reported=reported)
     except OSError as error:
         logger.debug('The end of the job in %s cannot be kept there: %s', folder.path, error)
 
 
 def kept_end(folder: JobFolder) -> tuple[JobStatus, ExitInfo] | None:
     """Return the end that was kept in a job's folder; None where there is none that can be read."""
-    end = folder.read_end()
+    end = folder.read_journal().end
     if end is None:
         return None
     native_state = end.get('native_state')

@@ -98,7 +98,7 @@ class Followed:
         # Another process may have cancelled it. That counts only for a job that is over, and is read only then.
         over = nowhere or (in_queue is not None and in_queue.status.final)
         if over and self.folder is not None and not self.cancel_acknowledged:
-            self.cancel_acknowledged = self.folder.cancel_noted
+            self.cancel_acknowledged = self.folder.read_journal().cancel_noted
         current_record = self.exit_record
         if current_record is not None and current_record.attempt <= self.past_attempts:
             current_record = None
@@ -170,15 +170,9 @@ class Followed:
 
     def _request(self) -> Request:
         """What was asked for, and when: as the folder has it, which knows when the submission began."""
-        submitted = None if self.folder is None else submitted_at(self.folder)
+        submitted = None if self.folder is None else self.folder.read_journal().submitted
         # 0 stands for any time: the job was submitted by others.
         return request_of(self.job.spec, (self.submitted or None) if submitted is None else submitted)
-
-
-def submitted_at(folder: JobFolder) -> float | None:
-    """Read when a job's submission began, in seconds since the epoch; None where that cannot be read."""
-    submitted = (folder.read_record() or {}).get('submitted')
-    return submitted if isinstance(submitted, float) else None
 
 
 def _nothing_of(presence: Presence) -> Presence:

@@ -1,8 +1,6 @@
 """The private folder of a job: spec, script, ids, claim, exit record, output. The durable truth about it.
 
-What the submitting side knows stands in one file, the *journal*: a JSON object a line, only ever added to. A line that
-was cut short by a crash is passed over. One file and not one for each fact, because making a file costs more than all
-else that a submission needs of us.
+What the submitting side knows stands in one file, the `journal`.
 
 What the job's script knows is in files of its own. Who holds a submission is a symbolic link whose target is the
 holder: made in one step by whoever comes first, never half written, and kept by network file systems. It is read, never
@@ -13,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import logging
 import os
 import secrets
@@ -26,6 +23,7 @@ from pathlib import Path
 from urllib.parse import quote as percent_encode
 
 from psij_ext.exceptions import PsijExtError
+from psij_ext.runtime.journal import Journal
 from psij_ext.runtime.records import (
     ExitRecord,
     ProgressEntry,
@@ -73,7 +71,7 @@ class JobFolder:
         except FileExistsError:
             facts = folder.path.lstat()
             ours = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid()
-            if not ours or folder.native_id is not None:
+            if not ours or folder.read_journal().native_id is not None:
                 raise
         return folder
 
@@ -92,13 +90,26 @@ class JobFolder:
     @classmethod
     def find(cls, work_directory: Path, native_id: str) -> JobFolder | None:
         """Find the folder of the job that the scheduler calls `native_id`; None where the job is not ours."""
-        named = _parse_journal(cls(work_directory)._read(_native_name(native_id), limit=None))
-        submission = named.get('submission')
-        job_id = submission.get('job_id') if isinstance(submission, dict) else None
+        named = Journal.parse(cls(work_directory)._read(_native_name(native_id), limit=None))
+        job_id = (named.submission or {}).get('job_id')
         if not isinstance(job_id, str):
             return None
         folder = cls(work_directory / Path(job_id).name)
-        return folder if folder.native_id == native_id else None
+        return folder if folder.read_journal().native_id == native_id else None
+
+    @classmethod
+    def all_open(cls, work_directory: Path) -> Iterator[JobFolder]:
+        """Go through the folders of those submissions of which nobody knows yet what became of them.
+
+        The journal of any other has a second name, by which `find` finds it, as a rule: so few of them are read.
+        """
+        for folder in cls.all(work_directory):
+            try:
+                names = os.stat(folder._file('journal'), follow_symlinks=False).st_nlink
+            except OSError:
+                continue
+            if names == 1 and folder.read_journal().is_open:
+                yield folder
 
     @classmethod
     def all(cls, work_directory: Path) -> Iterator[JobFolder]:
@@ -132,17 +143,11 @@ class JobFolder:
         :param record: the submission; `job_id` is the name of this folder.
         :param spec: the serialized spec.
         """
-        self._write('journal', _journal_line(submission=record, spec=spec))
+        self._write('journal', Journal.line(submission=record, spec=spec))
 
-    def read_record(self) -> dict[str, object] | None:
-        """Read the submission back; None where it is missing or unreadable."""
-        record = self._read_journal().get('submission')
-        return record if isinstance(record, dict) else None
-
-    def read_spec(self) -> str | None:
-        """Read the serialized spec back; None where it is missing or unreadable."""
-        spec = self._read_journal().get('spec')
-        return spec if isinstance(spec, str) else None
+    def read_journal(self) -> Journal:
+        """Read all that was kept of the job by those who submitted and followed it."""
+        return Journal.parse(self._read('journal', limit=None))
 
     def write_script(self, script: str) -> None:
         self._write('script', script.encode('utf-8', 'surrogateescape'), mode=0o700)
@@ -179,15 +184,9 @@ class JobFolder:
 
     # -- the native id
 
-    @property
-    def native_id(self) -> str | None:
-        """What the scheduler calls the job; None before it was submitted."""
-        native_id = self._read_journal().get('native_id')
-        return native_id if isinstance(native_id, str) else None
-
     def set_native_id(self, native_id: str) -> None:
         """Keep the native id, and let `find` find the folder by it."""
-        self._append('journal', _journal_line(native_id=native_id))
+        self._append('journal', Journal.line(native_id=native_id))
         journal, name = self._file('journal'), f'{os.path.dirname(self.path)}/{_native_name(native_id)}'
         try:
             os.link(journal, name)
@@ -197,6 +196,10 @@ class JobFolder:
             # A scheduler that lost its state may give an id twice: the newer job has it. And some network file
             # systems have no links from one folder to another.
             _link_anew(journal, name)
+
+    def note_not_submitted(self, reason: str, *, reported: bool) -> None:
+        """Keep that the submission came to nothing, and that its script, should it start all the same, runs nothing."""
+        self._append('journal', Journal.line(not_submitted=reason, **({'reported': True} if reported else {})))
 
     # -- what the script says
 
@@ -231,14 +234,16 @@ class JobFolder:
 
     # -- what became of it
 
-    def write_end(self, end: Mapping[str, object]) -> None:
-        """Keep how the job ended, for whoever asks when the scheduler has forgotten it."""
-        self._append('journal', _journal_line(end=end))
+    def write_end(self, end: Mapping[str, object], *, reported: bool = False) -> None:
+        """Keep how the job ended, for whoever asks when the scheduler has forgotten it.
 
-    def read_end(self) -> dict[str, object] | None:
-        """Read it back; None where nobody has seen the job's end yet."""
-        end = self._read_journal().get('end')
-        return end if isinstance(end, dict) else None
+        :param reported: whether whoever submitted the job was told.
+        """
+        self._append('journal', Journal.line(end=end, **({'reported': True} if reported else {})))
+
+    def note_owner(self, owner: Mapping[str, object]) -> None:
+        """Keep which process looks after the job from now on."""
+        self._append('journal', Journal.line(owner=owner))
 
     def write_end_after(self, seconds: float) -> None:
         """Keep after how much time the supervisor of a local job shall end it, for when it is told to read that.
@@ -249,12 +254,7 @@ class JobFolder:
 
     def note_cancel(self) -> None:
         """Keep that the scheduler took a cancel of ours."""
-        self._append('journal', _journal_line(cancel=time.time()))
-
-    @property
-    def cancel_noted(self) -> bool:
-        """Whether the scheduler took a cancel of ours, by whatever process."""
-        return 'cancel' in self._read_journal()
+        self._append('journal', Journal.line(cancel=time.time()))
 
     def tidy(self) -> None:
         """Remove what nobody needs once the job has succeeded; what tells of it, and its output, stays."""
@@ -265,9 +265,6 @@ class JobFolder:
 
     def _file(self, name: str) -> str:
         return f'{self.path}/{name}'
-
-    def _read_journal(self) -> dict[str, object]:
-        return _parse_journal(self._read('journal', limit=None))
 
     def _write(self, name: str, content: bytes, mode: int = 0o600) -> None:
         """Write a file that nobody reads yet; a link in its place is not followed but removed."""
@@ -351,21 +348,3 @@ def _link_anew(target: str, name: str) -> None:
     except OSError:
         shutil.copy(target, new, follow_symlinks=False)
     os.replace(new, name)
-
-
-def _journal_line(**entries: object) -> bytes:
-    # The newline comes first, so that a line that was cut short spoils no other.
-    return b'\n' + json.dumps(entries).encode()
-
-
-def _parse_journal(content: bytes | None) -> dict[str, object]:
-    """Read the newest entry of each name; lines that cannot be read are passed over."""
-    journal: dict[str, object] = {}
-    for line in (content or b'').split(b'\n'):
-        try:
-            entry = json.loads(line) if line else {}
-        except (RecursionError, ValueError):
-            continue
-        if isinstance(entry, dict):
-            journal.update(entry)
-    return journal

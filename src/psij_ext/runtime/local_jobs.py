@@ -136,7 +136,7 @@ def _is_alive(native_id: str) -> bool:
 
 
 def _describe_folder(folder: JobFolder) -> dict[str, str]:
-    told = {name: value for name, value in (folder.read_record() or {}).items() if name != 'nonce'}
+    told = {name: value for name, value in (folder.read_journal().submission or {}).items() if name != 'nonce'}
     told['folder'] = str(folder.path)
     for entry in folder.read_progress():
         told[f'entered.{entry.state}'] = entry.time

@@ -28,6 +28,19 @@ def this_process() -> dict[str, object]:
     return _describe(os.getpid())
 
 
+def is_alive(process: object) -> bool | None:
+    """Tell whether a process still runs that `this_process` named, perhaps in another process; None if nobody knows.
+
+    Of another machine nobody here knows.
+    """
+    if not isinstance(process, dict) or process.get('host') != socket.gethostname():
+        return None
+    pid = process.get('pid')
+    if process.get('boot_id') != boot_id():
+        return False
+    return isinstance(pid, int) and start_time(pid) == process.get('start_time')
+
+
 def start_time(pid: int) -> int | None:
     """Give the start of a process in clock ticks since boot; None where no such process runs.
 

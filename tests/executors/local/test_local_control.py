@@ -33,7 +33,7 @@ def test_a_signal_reaches_the_program_once_and_nobody_else(machine: Machine) -> 
     (machine.folder / 'go').touch()
     assert end(job)[0] is JobState.COMPLETED
     assert machine.output(job) == 'USR1\n'
-    assert not JobFolder(machine.work_directory / 'local' / job.id).cancel_noted
+    assert not JobFolder(machine.work_directory / 'local' / job.id).read_journal().cancel_noted
 
 
 def test_the_time_limit_outlasts_a_signal(machine: Machine) -> None:

@@ -33,7 +33,6 @@ from psij_ext.executors.batch.dialect import SchedulerDialect
 from psij_ext.executors.batch.source import SchedulerSource
 from psij_ext.executors.configuration import own_config
 from psij_ext.executors.custom_attributes import meant_for
-from psij_ext.executors.remembering import submission_time
 from psij_ext.executors.submitting import SubmittingExecutor
 from psij_ext.runtime import processes
 from psij_ext.runtime.command import (
@@ -235,7 +234,7 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         self._control.release(native_id)
 
     def _record(self, native_id: str, folder: JobFolder | None) -> Dict[str, str]:
-        return self._control.record(native_id, 0.0 if folder is None else submission_time(folder))
+        return self._control.record(native_id, 0.0 if folder is None else folder.read_journal().submitted or 0.0)
 
     def _own_attributes(self, job: Job) -> Tuple[List[Tuple[str, str]], List[Tuple[str, str]]]:
         """Return the custom attributes that a directive can hold, and then the others, with their values as texts.

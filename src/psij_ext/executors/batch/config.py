@@ -24,6 +24,7 @@ class BatchSchedulerExecutorConfig(JobExecutorConfig):
     :param submit_timeout: the same for the submit command.
     :param submit_retry_time: for how long a submission that was refused for a reason that may pass is tried again.
     :param absence_grace: how long a job must be found nowhere before it is called lost.
+    :param session: a name for all that a program does, run after run, by which it finds its jobs again.
     """
 
     queue_polling_interval: Field[Seconds, float] = Field(checks.seconds, 'Seconds between two queries.')
@@ -47,8 +48,9 @@ class BatchSchedulerExecutorConfig(JobExecutorConfig):
         submit_timeout: Seconds = 60,
         absence_grace: Seconds = 120,
         submit_retry_time: Seconds = 60,
+        session: str | None = None,
     ) -> None:
-        super().__init__(launcher_log_file, work_directory)
+        super().__init__(launcher_log_file, work_directory, session)
         self.queue_polling_interval = queue_polling_interval
         self.initial_queue_polling_delay = initial_queue_polling_delay
         self.queue_polling_error_threshold = queue_polling_error_threshold

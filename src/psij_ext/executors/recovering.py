@@ -1,0 +1,136 @@
+"""After a crash: what became of submissions that nobody saw the end of, and of jobs that nobody follows any more."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import List, Tuple
+
+from psij_ext.core.job import Job
+from psij_ext.exceptions import PsijExtError
+from psij_ext.executors.remembering import read_spec
+from psij_ext.executors.returning import ReturningExecutor
+from psij_ext.runtime import processes
+from psij_ext.runtime.followed import Followed
+from psij_ext.runtime.jobfolder import REVOKED, JobFolder
+from psij_ext.runtime.journal import Journal
+
+logger = logging.getLogger(__name__)
+
+# Whether a process of another machine still runs, nobody here knows; one that has been silent for so many seconds while
+# it submitted does not.
+_LONGEST_SUBMISSION = 600.0
+
+
+class RecoveringExecutor(ReturningExecutor):
+    """An executor that finds the jobs of earlier processes again."""
+
+    # -- what subclasses give
+
+    def _origins(self) -> Mapping[str, str]:
+        """Ask the scheduler from which folder each of the user's jobs was submitted.
+
+        :return: the native ids by the folders' names; empty where the scheduler cannot tell.
+        :raises PsijExtError: if it does not answer.
+        """
+        return {}
+
+    # -- the interface
+
+    def recover(self, session: str | None = None) -> List[Job]:
+        """Follow the jobs of earlier processes whose end was not yet reported to whoever submitted them.
+
+        Those that ended meanwhile are over when this returns. A submission that was cut short is settled first: its
+        job is found with the scheduler, or it is revoked, so that it will never run; such a job is NEW, and may be
+        submitted again. A submission whose outcome the scheduler does not tell now is left for the next time.
+
+        Jobs of processes that still run are left to them, as far as that can be told.
+
+        :param session: the session that the jobs were submitted in; if None, that of this executor's configuration.
+        :return: the jobs, with their own ids and specs, in the order of their submission.
+        """
+        wanted = self.config.session if session is None else session
+        journals = [(folder.read_journal(), folder) for folder in JobFolder.all(self.work_directory)]
+        left = [(journal, folder) for journal, folder in journals if self._is_left(journal, wanted)]
+        self._settle_open([(journal, folder) for journal, folder in left if journal.is_open])
+        recovered: List[Job] = []
+        followed: List[Followed] = []
+        for _, folder in sorted(left, key=lambda each: each[0].submitted or 0.0):
+            journal = folder.read_journal()
+            if journal.is_open:
+                continue
+            job = Job(read_spec(folder))
+            job._set_id(folder.job_id)
+            recovered.append(job)
+            if journal.native_id is None:
+                give_up(folder, journal.not_submitted or '', reported=True)
+            else:
+                folder.note_owner(processes.this_process())
+                job._bind(self)
+                followed.append(self._taken_up(job, journal.native_id))
+        self._come_back(followed)
+        return recovered
+
+    # -- the steps
+
+    def _is_left(self, journal: Journal, session: str | None) -> bool:
+        """Whether nobody looks after a job of a session any more that somebody should look after."""
+        record = journal.submission
+        if record is None or journal.reported or (record.get('session'), record.get('url')) != (session, self.url):
+            return False
+        alive = processes.is_alive(journal.owner)
+        if alive is None and journal.is_open:
+            return time.time() - (journal.submitted or 0.0) > _LONGEST_SUBMISSION
+        return not alive
+
+    def _settle_open(self, submissions: Sequence[Tuple[Journal, JobFolder]]) -> None:
+        """Find out what became of submissions whose process is gone.
+
+        Either their jobs are found, or it is seen to that they will never run.
+        """
+        unclaimed = []
+        for journal, folder in submissions:
+            nonce = str((journal.submission or {}).get('nonce'))
+            native_id = folder.claimed_by(nonce)
+            if native_id is None:
+                unclaimed.append((folder, nonce))
+            elif native_id == REVOKED:
+                give_up(folder, 'It was revoked.')
+            else:
+                _adopt(folder, native_id)
+        if not unclaimed:
+            return
+        try:
+            origins = self._origins()
+        except PsijExtError as error:
+            logger.warning('What became of %d submissions to %s is not known yet: %s', len(unclaimed), self.name, error)
+            return
+        for folder, nonce in unclaimed:
+            try:
+                native_id = origins.get(folder.job_id) or folder.revoke(nonce)
+            except OSError as error:
+                logger.warning('The submission of job %s cannot be revoked: %s', folder.job_id, error)
+                continue
+            if native_id is None:
+                give_up(folder, 'The process that submitted it ended before that was done.')
+            else:
+                _adopt(folder, native_id)
+
+
+def give_up(folder: JobFolder, reason: str, *, reported: bool = False) -> None:
+    """Keep in its folder that a job was not submitted, for those who come after a crash.
+
+    :param reported: whether whoever submitted it was told.
+    """
+    try:
+        folder.note_not_submitted(reason, reported=reported)
+    except OSError as error:
+        logger.debug('That job %s was not submitted cannot be kept in its folder: %s', folder.job_id, error)
+
+
+def _adopt(folder: JobFolder, native_id: str) -> None:
+    try:
+        folder.set_native_id(native_id)
+    except OSError as error:
+        logger.warning('The native id %s of job %s cannot be kept: %s', native_id, folder.job_id, error)

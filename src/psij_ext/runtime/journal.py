@@ -1,0 +1,99 @@
+"""The journal of a job: what the submitting side knows, in one file that is only ever added to.
+
+A line is a JSON object; the newest entry of each name counts, and a line that was cut short by a crash is passed over.
+One file and not one for each fact, because making a file costs more than all else that a submission needs of us.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+
+class Journal:
+    """The entries of a journal; what is missing or unreadable is None.
+
+    :param entries: the newest of each name.
+    """
+
+    def __init__(self, entries: Mapping[str, object]) -> None:
+        self._entries = entries
+
+    @classmethod
+    def parse(cls, content: bytes | None) -> Journal:
+        """Read a journal's file; lines that cannot be read are passed over.
+
+        :param content: what is in the file; None where there is none.
+        """
+        entries: dict[str, object] = {}
+        for line in (content or b'').split(b'\n'):
+            try:
+                entry = json.loads(line) if line else {}
+            except (RecursionError, ValueError):
+                continue
+            if isinstance(entry, dict):
+                entries.update(entry)
+        return cls(entries)
+
+    @staticmethod
+    def line(**entries: object) -> bytes:
+        """Write entries as a line that can be added to a file."""
+        # The newline comes first, so that a line that was cut short spoils no other.
+        return b'\n' + json.dumps(entries).encode()
+
+    @property
+    def submission(self) -> dict[str, object] | None:
+        """Who submitted what, when, and under which nonce."""
+        record = self._entries.get('submission')
+        return record if isinstance(record, dict) else None
+
+    @property
+    def submitted(self) -> float | None:
+        """When it was submitted, in seconds since the epoch."""
+        submitted = (self.submission or {}).get('submitted')
+        return submitted if isinstance(submitted, float) else None
+
+    @property
+    def owner(self) -> object:
+        """The process that looks after the job: the one that submitted it, or one that came back to it later."""
+        return self._entries.get('owner', (self.submission or {}).get('owner'))
+
+    @property
+    def spec(self) -> str | None:
+        """The serialized spec."""
+        return self._text('spec')
+
+    @property
+    def native_id(self) -> str | None:
+        """What the scheduler calls the job; None before it was submitted."""
+        return self._text('native_id')
+
+    @property
+    def not_submitted(self) -> str | None:
+        """Why the submission came to nothing; None if it did not, or nobody knows."""
+        return self._text('not_submitted')
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody knows what became of the submission."""
+        return self.submission is not None and self.native_id is None and self.not_submitted is None
+
+    @property
+    def cancel_noted(self) -> bool:
+        """Whether the scheduler took a cancel of ours, by whatever process."""
+        return 'cancel' in self._entries
+
+    @property
+    def end(self) -> dict[str, object] | None:
+        """How the job ended; None where nobody has seen its end yet."""
+        end = self._entries.get('end')
+        return end if isinstance(end, dict) else None
+
+    @property
+    def reported(self) -> bool:
+        """Whether whoever looks after the job was told of its end, or that it was not submitted."""
+        return self._entries.get('reported') is True
+
+    def _text(self, name: str) -> str | None:
+        value = self._entries.get(name)
+        return value if isinstance(value, str) else None
