@@ -6,6 +6,7 @@ import os
 import signal
 
 import common_scenes
+from common_absences import unfollowed
 from common_scenes import RAN, awaiting
 from pbspro_stage import PBSProScenes, PBSProStage
 from scenes_of_truth import Played, Scene
@@ -170,7 +171,7 @@ def requeue_into_a_hold(stage: PBSProStage) -> None:
 @scene
 def requeue_of_a_job_that_is_followed_later(stage: PBSProStage) -> None:
     """Whoever comes to it in its second run is told of that run alone."""
-    play = common_scenes.unfollowed(stage, 'mkdir once; tell; await; exit 4')
+    play = unfollowed(stage, 'mkdir once; tell; await; exit 4')
     play.hear()
     stage.requeue(play.native_id)
     play.hear()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 from datetime import timedelta
 
-import common_scenes
-from common_scenes import RAN, later, unfollowed
+import common_absences
+from common_absences import later, unfollowed
+from common_scenes import RAN
 from pbspro_stage import PBSProScenes, PBSProStage
 from scenes_of_truth import Played, Scene
 from stage_of_truth import STAY, STAY_POLITE, STAY_STUBBORN
@@ -14,7 +15,7 @@ from stage_of_truth import STAY, STAY_POLITE, STAY_STUBBORN
 from psij_ext import ExitReason
 
 scene = PBSProScenes(forgets=True)
-scene.take_all(common_scenes.FORGOTTEN)
+scene.take_all(common_absences.FORGOTTEN)
 
 
 @scene.test()

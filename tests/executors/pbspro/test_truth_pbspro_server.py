@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 
 import pytest
-from common_scenes import RAN, awaiting, server_away, server_hung
+from common_absences import server_away, server_hung
+from common_scenes import RAN, awaiting
 from pbspro_stage import PBSProScenes, PBSProStage
 from scenes_of_truth import Played, Scene
 from stage_of_truth import STAY, STAY_STUBBORN

@@ -7,7 +7,8 @@ import signal
 import time
 from pathlib import Path
 
-from common_scenes import RAN, awaiting, server_away, server_hung
+from common_absences import server_away, server_hung
+from common_scenes import RAN, awaiting
 from scenes_of_truth import Played, Scene
 from slurm_stage import CONTROLLER, SlurmScenes, SlurmStage
 from stage_of_truth import STAY, Play

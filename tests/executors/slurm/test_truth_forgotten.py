@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 from datetime import timedelta
 
-import common_scenes
-from common_scenes import RAN, later, unfollowed
+import common_absences
+from common_absences import later, unfollowed
+from common_scenes import RAN
 from scenes_of_truth import Played, Scene
 from slurm_stage import SlurmScenes, SlurmStage
 from stage_of_truth import STAY, STAY_POLITE
@@ -14,7 +15,7 @@ from stage_of_truth import STAY, STAY_POLITE
 from psij_ext import ExitReason
 
 scene = SlurmScenes('MinJobAge=2', forgets=True, absence_grace=1)
-scene.take_all(common_scenes.FORGOTTEN)
+scene.take_all(common_absences.FORGOTTEN)
 
 
 @scene.test()
