@@ -220,6 +220,9 @@ class LocalJobExecutor(SubmittingExecutor):
 
     # -- following
 
+    def _origins(self) -> Mapping[str, str]:
+        return LocalJobs(self._slots).origins()
+
     def _make_source(self) -> StatusSource:
         return ProcessTable(self._slots)
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import List, Tuple
 
+from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
 from psij_ext.exceptions import PsijExtError
 from psij_ext.executors.remembering import read_spec
@@ -15,6 +16,7 @@ from psij_ext.runtime import processes
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.jobfolder import REVOKED, JobFolder
 from psij_ext.runtime.journal import Journal
+from psij_ext.runtime.monitor import StatusMonitor
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +27,10 @@ _LONGEST_SUBMISSION = 600.0
 
 class RecoveringExecutor(ReturningExecutor):
     """An executor that finds the jobs of earlier processes again."""
+
+    def __init__(self, url: str | None = None, config: JobExecutorConfig | None = None) -> None:
+        super().__init__(url=url, config=config)
+        self._has_settled = False
 
     # -- what subclasses give
 
@@ -52,7 +58,8 @@ class RecoveringExecutor(ReturningExecutor):
         """
         wanted = self.config.session if session is None else session
         journals = [(folder.read_journal(), folder) for folder in JobFolder.all(self.work_directory)]
-        left = [(journal, folder) for journal, folder in journals if self._is_left(journal, wanted)]
+        left = [(journal, folder) for journal, folder in journals
+                if self._is_left(journal) and (journal.submission or {}).get('session') == wanted]
         self._settle_open([(journal, folder) for journal, folder in left if journal.is_open])
         recovered: List[Job] = []
         followed: List[Followed] = []
@@ -74,10 +81,21 @@ class RecoveringExecutor(ReturningExecutor):
 
     # -- the steps
 
-    def _is_left(self, journal: Journal, session: str | None) -> bool:
-        """Whether nobody looks after a job of a session any more that somebody should look after."""
-        record = journal.submission
-        if record is None or journal.reported or (record.get('session'), record.get('url')) != (session, self.url):
+    def _get_monitor(self) -> StatusMonitor:
+        monitor = super()._get_monitor()
+        if not self._has_settled:
+            self._has_settled = True
+            self._callbacks.call(self._settle_all_open)
+        return monitor
+
+    def _settle_all_open(self) -> None:
+        """Settle what was cut short, in whatever session; the jobs are for `recover` to return."""
+        found = [(folder.read_journal(), folder) for folder in JobFolder.all_open(self.work_directory)]
+        self._settle_open([(journal, folder) for journal, folder in found if self._is_left(journal)])
+
+    def _is_left(self, journal: Journal) -> bool:
+        """Whether nobody looks after a job any more that somebody should look after."""
+        if journal.submission is None or journal.reported or journal.submission.get('url') != self.url:
             return False
         alive = processes.is_alive(journal.owner)
         if alive is None and journal.is_open:

@@ -21,6 +21,7 @@ from psij_ext.runtime.slots import Slots
 _SECONDS_TO_START = 10.0
 _SECONDS_BETWEEN_LOOKS = 0.002
 _SUPERVISOR = b'/local/supervisor.sh'
+_FOLDER = 3  # which word of its command line names the job's folder
 
 
 class LocalJobs:
@@ -44,6 +45,16 @@ class LocalJobs:
         elif native_id in running_scripts():
             for pid in session_of(native_id):
                 _send(pid, signal.SIGTERM)
+
+    def origins(self) -> dict[str, str]:
+        """Return the native ids of the jobs that wait or run, by the names of their folders."""
+        origins = {}
+        for native_id in self._slots.alive():
+            pid = supervisor_of(native_id)
+            words = [] if pid is None else _command(pid).split(b'\0')
+            if len(words) > _FOLDER and words[_FOLDER - 1].endswith(_SUPERVISOR):
+                origins[Path(os.fsdecode(words[_FOLDER])).name] = native_id
+        return origins
 
     def signal(self, native_id: str, folder: JobFolder | None, signal_number: int) -> None:
         """Send a signal to all processes of a job's program; the job's script and its helpers do not see it.

@@ -277,6 +277,13 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         if self.native_id_pattern.fullmatch(native_id) is None:
             raise InvalidJobException(f'{native_id!r} is no native id of a job of {self.name}.')
 
+    def _origins(self) -> Mapping[str, str]:
+        command = self.get_origins_command()
+        if command is None:
+            return {}
+        folders = self.parse_origins(self.run_query(command))
+        return {Path(folder).name: native_id for native_id, folder in folders.items()}
+
     def _environment(self) -> Mapping[str, str]:
         return scrubbed_environment(os.environ, self.native_variables, self.kept_variables)
 

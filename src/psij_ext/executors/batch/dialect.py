@@ -187,6 +187,22 @@ class SchedulerDialect(ABC):
         """Tell whether a submission that was refused may succeed later without any change; by default none may."""
         return False
 
+    # -- a submission that nobody saw the end of
+
+    def get_origins_command(self) -> List[str] | None:
+        """Return the command that tells from which folder each of this user's jobs was submitted; None for none.
+
+        Without it, a job whose submission was cut short is found only once its script has begun.
+        """
+        return None
+
+    def parse_origins(self, result: CommandResult) -> Mapping[str, str]:
+        """Read the folders, by native id, out of what that command printed; what cannot be read is left out.
+
+        :raises ParseError: if it is no answer.
+        """
+        return {}
+
     # -- what can be done to jobs; a scheduler that cannot leaves the method as it is
 
     def command_group(self, native_id: str) -> str:

@@ -211,6 +211,18 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
                 f'{", ".join(harmless.name for harmless in _HARMLESS_SIGNALS)}.')
         return ['qsig', '-s', signal.name, *native_ids]
 
+    def get_origins_command(self) -> List[str]:
+        """Return the qstat command for all jobs, over or not, with all that is known of them."""
+        return self.get_status_command([])
+
+    def parse_origins(self, result: CommandResult) -> Mapping[str, str]:
+        """Read the folders by the jobs' ids.
+
+        :raises CommandError: if qstat failed.
+        """
+        self._check_answer(result)
+        return pbspro_native_record.parse_origins(result.text, _DELIMITER, self.user)
+
     def get_hold_command(self, native_id: str) -> List[str]:
         """Return the qhold command; the hold is the user's own, which is the default."""
         return ['qhold', native_id]

@@ -37,6 +37,24 @@ def parse_job(text: str, delimiter: str) -> Dict[str, str]:
     return record
 
 
+def parse_origins(text: str, delimiter: str, user: str) -> Dict[str, str]:
+    """Read where the outputs of a user's jobs go, which is the folder that they were submitted from.
+
+    :return: the folders by native id; records that cannot be read are passed over.
+    """
+    origins = {}
+    for line in text.split('\n'):
+        try:
+            record = parse_job(line, delimiter)
+        except ParseError:
+            continue
+        # Whatever others call their files, it says nothing of our jobs.
+        if record.get('Job_Owner', '').partition('@')[0] == user:
+            path = record.get('Output_Path', '').partition(':')[2]
+            origins[record['Job_Id']] = path.rpartition('/')[0]
+    return origins
+
+
 def parse_version(text: str) -> str:
     """Read product and version out of what `qstat --version` printed: PBS Pro, OpenPBS or Torque.
 

@@ -195,6 +195,20 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         """Tell whether the controller was not reached; a scancel that timed out was seen to take effect later."""
         return result.exit_code != 0 and any(message in result.error_text for message in _NO_ANSWER)
 
+    def get_origins_command(self) -> list[str]:
+        """Return the squeue command for the folders from which this user's jobs in any state were submitted."""
+        return [
+            'squeue', '--noheader', '--states=all', f'--Format={slurm_records.ORIGIN_FORMAT}', f'--user={self.user}']
+
+    def parse_origins(self, result: CommandResult) -> Mapping[str, str]:
+        """Read the folders by the jobs' ids.
+
+        :raises CommandError: if squeue failed.
+        """
+        if result.exit_code != 0:
+            raise command_error('squeue gave no answer', result)
+        return slurm_records.parse_origins(result.text)
+
     def get_hold_command(self, native_id: str) -> list[str]:
         """Return the scontrol command that holds a job so that its owner can release it."""
         number, cluster = _divide(native_id)

@@ -21,7 +21,16 @@ QUEUE_COLUMNS = (
     'JobArrayID', 'JobID', 'StartTime', 'State', 'exit_code', 'RestartCnt', 'TimeLimit', 'Cluster', 'Reason')
 QUEUE_FORMAT = ','.join(f'{column}:|' for column in QUEUE_COLUMNS)
 
+# squeue(1): the folder in which the script runs, which is the one that sbatch was run in.
+ORIGIN_FORMAT = 'JobArrayID:|,WorkDir:|'
+
+_ORIGIN = re.compile(r'^(\d[\d_]*)\|(.*)\|$', re.ASCII | re.MULTILINE)
 _DIGITS = re.compile('[0-9]{1,18}')
+
+
+def parse_origins(text: str) -> dict[str, str]:
+    """Read squeue's rows in `ORIGIN_FORMAT`: folders by native id. What is no such row is passed over."""
+    return dict(_ORIGIN.findall(text))
 
 
 def parse_queue(text: str, own_cluster: str | None = None) -> Observations:
