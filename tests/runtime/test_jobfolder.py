@@ -20,7 +20,7 @@ from psij_ext.exceptions import PsijExtError
 from psij_ext.runtime.jobfolder import REVOKED, ExitRecord, JobFolder, ProgressEntry, check_private, new_nonce
 from psij_ext.runtime.usage import Request, usage_of
 
-SAME_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+SAME_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @pytest.fixture
