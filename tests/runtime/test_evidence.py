@@ -457,6 +457,27 @@ def test_a_cancelled_job_that_is_still_there_is_not_cancelled_yet() -> None:
     assert_lives(evidence(cancel_acknowledged=True), None)
 
 
+# -- taken out of its array while it waited
+
+
+def test_an_element_that_was_taken_out_of_its_array_was_cancelled() -> None:
+    given = evidence(queue_presence=ABSENT, taken_out=True)
+    judgement = assert_ended(given, JobState.CANCELED, ExitReason.CANCELED)
+    assert judgement.exit_info is not None
+    assert judgement.exit_info.message == 'It was taken out of its array while it waited.'
+
+
+@pytest.mark.parametrize('otherwise', [
+    {'queue_presence': UNKNOWN}, {'has_accounting': True}, {'progress': [entered()]}, {'accounting': seen(JobState.ACTIVE)}])
+def test_an_element_that_something_else_tells_of_was_not(otherwise: dict[str, Any]) -> None:
+    assert judged(evidence(**{'queue_presence': ABSENT, 'taken_out': True, **otherwise})).exit_info is None
+
+
+def test_an_element_that_accounting_saw_end_ended_so() -> None:
+    given = evidence(accounting=seen(JobState.FAILED, code=3), queue_presence=ABSENT, taken_out=True, has_accounting=True)
+    assert_ended(given, JobState.FAILED, ExitReason.EXITED, 3)
+
+
 # -- absence from everywhere
 
 
@@ -545,7 +566,7 @@ def all_evidence(draw: st.DrawFn, answers: bool = True) -> Evidence:
         exit_record=draw(st.none() | records()), progress=draw(st.lists(entries(), max_size=4)),
         queue=queue, queue_presence=FOUND if queue else draw(silent),
         accounting=accounting, accounting_presence=FOUND if accounting else draw(silent),
-        has_accounting=draw(st.booleans()), last_seen=draw(st.none() | observations()),
+        has_accounting=draw(st.booleans()), last_seen=draw(st.none() | observations()), taken_out=answers and draw(st.booleans()),
         cancel_acknowledged=draw(st.booleans()), time_limit=draw(st.none() | st.floats(1, 1e5)),
         stages_in=draw(st.booleans()), waited_for_cause=draw(st.none() | st.floats(0, 1e4)),
         absent_for=draw(st.none() | st.floats(0, 1e4)))

@@ -47,6 +47,7 @@ class Evidence:
     :param has_accounting: whether there is any accounting here; where there is none, the queue has the last
         word.
     :param last_seen: what the queue said of the job when it last knew it.
+    :param taken_out: whether it waited when it was last seen, and was taken out of its array since without having run.
     :param cancel_acknowledged: whether the scheduler took a cancel of ours.
     :param leaves_record: whether the script is ours, which writes an exit record before it ends by itself.
     :param time_limit: the wall time that was asked for, in seconds.
@@ -66,6 +67,7 @@ class Evidence:
     accounting_presence: Presence = Presence.UNKNOWN
     has_accounting: bool = False
     last_seen: Observation | None = None
+    taken_out: bool = False
     cancel_acknowledged: bool = False
     leaves_record: bool = False
     time_limit: float | None = None
@@ -301,13 +303,17 @@ def _judge_absent(evidence: Evidence, patience: Patience) -> Judgement:
     said = _last_words(evidence)
     if said is not None:
         return _gone(said)
-    if evidence.cancel_acknowledged:
-        return Judgement(JobStatus(JobState.CANCELED), ExitInfo(ExitReason.CANCELED))
+    if evidence.cancel_acknowledged or (evidence.taken_out and not evidence.progress):
+        return _canceled(None if evidence.cancel_acknowledged else 'It was taken out of its array while it waited.')
     if (evidence.absent_for or 0.0) < patience.for_absent:
         return Judgement(_progress_status(evidence.progress[-1]) if evidence.progress else None)
     message = ('The job is gone from the queue, is not in accounting, and left no record of its end'
                + (f' for {patience.for_absent:g} s.' if patience.for_absent else '.'))
     return Judgement(JobStatus(JobState.FAILED, message=message), ExitInfo(ExitReason.LOST, message=message))
+
+
+def _canceled(message: str | None) -> Judgement:
+    return Judgement(JobStatus(JobState.CANCELED, message=message), ExitInfo(ExitReason.CANCELED, message=message))
 
 
 def _gone(last_seen: Observation) -> Judgement:

@@ -10,7 +10,7 @@ from typing import Callable, Optional
 
 from psij_ext.core.exit_info import ExitInfo
 from psij_ext.core.job import Job
-from psij_ext.core.observation import Observation
+from psij_ext.core.observation import Observation, Observations
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.runtime.evidence import USUAL_PATIENCE, Evidence, Patience, Presence
@@ -37,7 +37,8 @@ class Followed:
 
     __slots__ = (
         'absent_since', 'cancel_acknowledged', 'exit_record', 'folder', 'job', 'last_seen', 'native_id',
-        'past_attempts', 'patience', 'progress', 'read_at', 'record_found_at', 'report', 'stderr_path', 'submitted')
+        'past_attempts', 'patience', 'progress', 'read_at', 'record_found_at', 'report', 'stderr_path', 'submitted',
+        'taken_out', 'waited_at')
 
     def __init__(self, job: Job, native_id: str, folder: JobFolder | None, report: Report,
                  submitted: float | None = None, stderr_path: Path | None = None,
@@ -60,6 +61,10 @@ class Followed:
         self.record_found_at: float | None = None
         self.absent_since: float | None = None
         self.last_seen: Observation | None = None
+        # When the queue was asked for the last time that it knew the job, if the job waited then; and whether it was
+        # taken out of its array since.
+        self.waited_at: float | None = None
+        self.taken_out = False
 
     def read_folder(self, now: float) -> None:
         """Take in what the job's script wrote."""
@@ -71,6 +76,21 @@ class Followed:
             self.read_at = now
             self.record_found_at = None if record is None else now
             self.exit_record, self.progress = record, progress
+
+    def is_absent(self, answer: Answer, last: Answer) -> None:
+        """Find out whether it was taken out of its array, now that the queue does not know it.
+
+        :param answer: what the queue says.
+        :param last: what it said before.
+        """
+        known, said = last.observations.get(self.native_id), answer.observations
+        if known is not None:
+            waited = known.status.state is JobState.QUEUED and last.asked_at > self.read_at
+            self.waited_at, self.taken_out = last.asked_at if waited else None, False
+        # One that has run since would be shown.
+        if (self.waited_at is not None and isinstance(said, Observations) and self.native_id in said.missing_elements
+                and answer.answered_at - self.waited_at < said.keeps_ended):
+            self.taken_out = True
 
     def evidence(self, queue: Answer, accounting: Answer, *, has_accounting: bool, now: float) -> Evidence:
         """Put together all that is known of the job."""
@@ -105,7 +125,8 @@ class Followed:
             progress=[entry for entry in self.progress if entry.attempt > self.past_attempts],
             queue=in_queue, queue_presence=queue_presence,
             accounting=in_accounting, accounting_presence=accounting_presence, has_accounting=has_accounting,
-            last_seen=self.last_seen, cancel_acknowledged=self.cancel_acknowledged,
+            last_seen=self.last_seen, taken_out=self.taken_out,
+            cancel_acknowledged=self.cancel_acknowledged,
             leaves_record=self.folder is not None,
             time_limit=self._time_limit,
             stages_in=bool(spec is not None and spec.stage_in),
@@ -173,11 +194,12 @@ def _is_alive(observation: Observation) -> bool:
 
 @dataclass
 class Answer:
-    """What one source said in its latest round, for which jobs it was asked, and when."""
+    """What one source said in its latest round, for which jobs it was asked, when, and when it had answered."""
 
     asked_at: float = float('-inf')
     observations: Mapping[str, Observation] = field(default_factory=dict)
     asked_for: frozenset[str] = frozenset()
+    answered_at: float = float('-inf')
 
     def about(self, followed: Followed) -> tuple[Presence, Observation | None]:
         """What it said of one job; UNKNOWN where the job's folder has told something newer since.

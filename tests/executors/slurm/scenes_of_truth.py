@@ -26,18 +26,14 @@ class Scenes:
         self.executor = executor
         self._parameters: List[Any] = []
 
-    def __call__(self, scene: Scene | None = None, *, wrong: str | None = None, worlds: tuple[str, ...] = WORLDS,
-                 soak: bool = False) -> Any:
+    def __call__(self, scene: Scene | None = None, *, soak: bool = False) -> Any:
         """Take a scene in.
 
-        :param wrong: what the library still gets wrong about it.
-        :param worlds: where it does so.
         :param soak: whether it takes minutes.
         """
         def take(scene: Scene) -> Scene:
             for world in WORLDS:
-                marks = [pytest.mark.xfail(reason=wrong, strict=True)] if wrong and world in worlds else []
-                marks += [pytest.mark.soak] if soak else []
+                marks = [pytest.mark.soak] if soak else []
                 self._parameters.append(pytest.param(scene, world, marks=marks, id=f'{scene.__name__}-{world}'))
             return scene
 

@@ -162,7 +162,7 @@ def element_of_an_array_scancelled_while_running(stage: Stage) -> None:
     third.ends(f'{RAN} CANCELED', ExitReason.CANCELED, 143, signal.SIGTERM)
 
 
-@scene(wrong='it has left queue and accounting without a trace while the rest of its array is there: it is called LOST')
+@scene
 def element_of_an_array_scancelled_while_pending(stage: Stage) -> None:
     hasty = Stage(stage.cluster, stage.folder, absence_grace=1)
     array = stage.slurm('sbatch', '--parsable', '--array=1-3', '--output=/dev/null', f'--begin={LATER}', '--wrap=exit 0')
@@ -175,6 +175,35 @@ def element_of_an_array_scancelled_while_pending(stage: Stage) -> None:
     finally:
         stage.slurm('scancel', array)
         hasty.close()
+
+
+@scene
+def elements_of_an_array_scancelled_while_others_run(stage: Stage) -> None:
+    """Two wait. With the second one, all that is left of them is a row of the array, which is cancelled."""
+    array = stage.slurm('sbatch', '--parsable', '--array=1-4%2', '--output=/dev/null', '--wrap=exec sleep 600')
+    whole, running, third, fourth = map(stage.attach, (array, *(f'{array}_{number}' for number in (1, 3, 4))))
+    for each in (whole, running):
+        each.sees(RAN)
+    for element in (third, fourth):
+        element.reads('native_reason', 'JobArrayTaskLimit')
+        _scancel(element)
+        element.ends('QUEUED CANCELED', ExitReason.CANCELED)
+    whole.reads('native_state', 'CANCELLED,RUNNING')
+    assert (whole.seen, running.seen) == (RAN, RAN)
+    stage.slurm('scancel', array)
+    running.ends(f'{RAN} CANCELED', ExitReason.CANCELED, 143, signal.SIGTERM)
+    # One of those that ran has the exit code of a signal, one that waited has none.
+    whole.ends(f'{RAN} CANCELED', ExitReason.CANCELED)
+
+
+@scene
+def array_scancelled_while_pending(stage: Stage) -> None:
+    array = stage.slurm('sbatch', '--parsable', '--array=1-3', '--output=/dev/null', f'--begin={LATER}', '--wrap=exit 0')
+    whole, element = stage.attach(array), stage.attach(f'{array}_2')
+    element.reads('native_state', 'PENDING')
+    stage.slurm('scancel', array)
+    for each in (element, whole):
+        each.ends('QUEUED CANCELED', ExitReason.CANCELED)
 
 
 # -- by its time limit
