@@ -5,6 +5,7 @@ import errno
 import logging
 import multiprocessing
 import os
+import shutil
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -292,6 +293,28 @@ def test_of_claim_and_revocation_exactly_one_wins(folder: JobFolder) -> None:
         worker.join(30)
     assert [folder.claimed_by(f'n{number}') for number in range(rounds)] == seen_by_submitter
     assert set(seen_by_submitter) <= {'12', REVOKED}
+
+
+@pytest.mark.parametrize(('holder', 'unclaimed'), [(None, True), (REVOKED, True), ('12', False)])
+def test_whether_a_script_has_claimed_its_submission(folder: JobFolder, holder: str | None, unclaimed: bool) -> None:
+    folder.open_journal({'nonce': 'n'}, '{}')
+    (folder.path / 'claim.earlier').symlink_to('11')
+    if holder is not None:
+        (folder.path / 'claim.n').symlink_to(holder)
+    assert folder.is_unclaimed is unclaimed
+
+
+def test_a_folder_that_cannot_be_read_does_not_tell_that_nobody_claimed_it(folder: JobFolder) -> None:
+    assert not folder.is_unclaimed  # no journal
+    folder.open_journal({'nonce': 'n'}, '{}')
+    shutil.rmtree(folder.path)
+    assert not folder.is_unclaimed
+
+
+def test_a_claim_that_cannot_be_read_is_a_claim(folder: JobFolder) -> None:
+    folder.open_journal({'nonce': 'n'}, '{}')
+    (folder.path / 'claim.n').touch()
+    assert not folder.is_unclaimed
 
 
 # -- what the script writes

@@ -38,7 +38,7 @@ class Followed:
     __slots__ = (
         'absent_since', 'cancel_acknowledged', 'exit_record', 'folder', 'job', 'last_seen', 'native_id',
         'past_attempts', 'patience', 'progress', 'read_at', 'record_found_at', 'report', 'stderr_path', 'submitted',
-        'taken_out', 'waited_at')
+        'taken_out', 'traceless_since', 'waited_at')
 
     def __init__(self, job: Job, native_id: str, folder: JobFolder | None, report: Report,
                  submitted: float | None = None, stderr_path: Path | None = None,
@@ -65,6 +65,8 @@ class Followed:
         # taken out of its array since.
         self.waited_at: float | None = None
         self.taken_out = False
+        # When it was first found over, and its script had left no trace of the latest run.
+        self.traceless_since: float | None = None
 
     def read_folder(self, now: float) -> None:
         """Take in what the job's script wrote."""
@@ -119,10 +121,16 @@ class Followed:
         current_record = self.exit_record
         if current_record is not None and current_record.attempt <= self.past_attempts:
             current_record = None
+        progress = [entry for entry in self.progress if entry.attempt > self.past_attempts]
+        ended = over or (in_accounting is not None and in_accounting.status.final)
+        if ended and current_record is None and not progress and self._never_began():
+            self.traceless_since = now if self.traceless_since is None else self.traceless_since
+        else:
+            self.traceless_since = None
         spec = self.job.spec
         return Evidence(
             exit_record=current_record,
-            progress=[entry for entry in self.progress if entry.attempt > self.past_attempts],
+            progress=progress,
             queue=in_queue, queue_presence=queue_presence,
             accounting=in_accounting, accounting_presence=accounting_presence, has_accounting=has_accounting,
             last_seen=self.last_seen, taken_out=self.taken_out,
@@ -132,6 +140,7 @@ class Followed:
             stages_in=bool(spec is not None and spec.stage_in),
             request=self._request() if over or current_record is not None else None,
             waited_for_cause=None if self.record_found_at is None else now - self.record_found_at,
+            traceless_for=None if self.traceless_since is None else now - self.traceless_since,
             absent_for=None if self.absent_since is None else queue.asked_at - self.absent_since)
 
     def _lost_its_id(self) -> bool:
@@ -140,6 +149,15 @@ class Followed:
             return False
         holder = JobFolder.find(self.folder.path.parent, self.native_id)
         return holder is not None and holder.job_id != self.folder.job_id
+
+    def _never_began(self) -> bool:
+        """Whether the latest run of its script has left no trace in a folder that can be read: it claims the folder.
+
+        A later run finds the claim and says what it enters.
+        """
+        if self.folder is None:
+            return False
+        return self.folder.is_unclaimed or (self.past_attempts > 0 and bool(self.progress))
 
     @property
     def attempt(self) -> int:

@@ -156,6 +156,17 @@ class JobFolder:
         except OSError:
             return None
 
+    @property
+    def is_unclaimed(self) -> bool:
+        """Whether the folder can be read, and no script has claimed its latest submission."""
+        nonce = (self.read_record() or {}).get('nonce')
+        if not isinstance(nonce, str):
+            return False
+        try:
+            return os.readlink(self._file(f'claim.{nonce}')) == REVOKED
+        except OSError as error:
+            return isinstance(error, FileNotFoundError)
+
     def revoke(self, nonce: str) -> str | None:
         """Give up a submission whose outcome is unknown: its script, should it ever start, runs nothing.
 

@@ -22,7 +22,7 @@ _CAUSE_MAY_FOLLOW = USUAL_PATIENCE.for_cause
 # The clock of a look: folders at its beginning, the scheduler at its first tick. Whatever ended during the query has
 # the second one.
 _TICKS = (0.0, 1.0, 2.0)
-_PATIENCE = Patience(for_cause=1.0)
+_PATIENCE = Patience(for_cause=1.0, for_trace=1.0)
 
 
 @dataclass(frozen=True)

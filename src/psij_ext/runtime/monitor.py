@@ -22,8 +22,8 @@ from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import CommandError, ParseError
 from psij_ext.runtime.events import Mailbox
-from psij_ext.runtime.evidence import Judgement, judge
 from psij_ext.runtime.followed import Answer, Followed
+from psij_ext.runtime.judgement import Judgement, judge
 from psij_ext.runtime.schedule import QuerySchedule, Rhythm
 
 logger = logging.getLogger(__name__)

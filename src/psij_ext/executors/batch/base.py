@@ -310,7 +310,8 @@ class BatchSchedulerExecutor(SchedulerDialect, FollowingExecutor):
         return self._batch_config.keep_files
 
     def _patience(self) -> Patience:
-        return Patience(for_absent=self._batch_config.absence_grace)
+        grace = self._batch_config.absence_grace
+        return Patience(for_absent=grace, for_trace=grace)
 
 
 def _unknown_outcome(error: CommandError, folder: JobFolder) -> SubmitException:

@@ -11,7 +11,8 @@ from psij_ext.core.exit_info import ExitReason
 from psij_ext.core.observation import Observation
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
-from psij_ext.runtime.evidence import Evidence, Judgement, Patience, Presence, judge
+from psij_ext.runtime.evidence import Evidence, Patience, Presence
+from psij_ext.runtime.judgement import Judgement, judge
 from psij_ext.runtime.records import ExitRecord, ProgressEntry
 
 PATIENCE = Patience(for_cause=5.0, for_absent=120.0)
@@ -441,6 +442,46 @@ def test_a_cancel_of_a_job_that_waited_in_vain(acknowledged: bool, reason: ExitR
     assert_ended(given, JobState.CANCELED, reason)
 
 
+# -- over without a trace of its script: it never began
+
+
+BY_EXIT = [seen(JobState.FAILED, ExitReason.EXITED, code=1), seen(JobState.FAILED, code=1)]
+
+
+@pytest.mark.parametrize('place', ['queue', 'accounting', 'last_seen'])
+@pytest.mark.parametrize('said', BY_EXIT)
+def test_a_script_that_left_no_trace_never_began(place: str, said: Observation) -> None:
+    given = evidence(**{'queue_presence': FOUND if place == 'queue' else ABSENT, place: said}, leaves_record=True, traceless_for=0.0)
+    assert_lives(given, None)
+    assert_lives(dataclasses.replace(given, traceless_for=119.9), None)
+    judgement = assert_ended(dataclasses.replace(given, traceless_for=120.0), JobState.FAILED, ExitReason.LAUNCH_FAILED)
+    assert judgement.exit_info is not None
+    assert judgement.exit_info.message == 'The script of the job never began.'
+
+
+def test_what_the_scheduler_says_of_a_script_that_never_began_is_told() -> None:
+    judgement = judged(evidence(seen(JobState.FAILED, message='why', code=1), traceless_for=120.0))
+    assert judgement.status is not None
+    assert judgement.status.message == "The script of the job never began. The scheduler says 'why'."
+    assert judgement.status.metadata == {'native_state': 'as it says'}
+
+
+@pytest.mark.parametrize(('said', 'state', 'reason', 'code'), [
+    (seen(JobState.FAILED, ExitReason.NODE_FAILURE), JobState.FAILED, ExitReason.NODE_FAILURE, None),
+    (seen(JobState.FAILED, ExitReason.TIMEOUT), JobState.FAILED, ExitReason.TIMEOUT, None),
+    (seen(JobState.FAILED, ExitReason.SIGNALED, code=137, signal=9), JobState.FAILED, ExitReason.SIGNALED, 137),
+    (seen(JobState.CANCELED, ExitReason.CANCELED), JobState.CANCELED, ExitReason.CANCELED, None),
+    (seen(JobState.COMPLETED, ExitReason.EXITED, code=0), JobState.COMPLETED, ExitReason.EXITED, 0)])
+def test_any_other_end_without_a_trace_is_the_schedulers(
+        said: Observation, state: JobState, reason: ExitReason, code: int | None) -> None:
+    assert_ended(evidence(said, traceless_for=0.0), state, reason, code)
+
+
+def test_a_cancel_ends_a_job_before_its_script_began() -> None:
+    assert_ended(evidence(BY_EXIT[0], traceless_for=0.0, cancel_acknowledged=True, leaves_record=True),
+                 JobState.CANCELED, ExitReason.CANCELED)
+
+
 # -- our own acknowledged cancel, and absence: CANCELED
 
 
@@ -569,7 +610,7 @@ def all_evidence(draw: st.DrawFn, answers: bool = True) -> Evidence:
         has_accounting=draw(st.booleans()), last_seen=draw(st.none() | observations()), taken_out=answers and draw(st.booleans()),
         cancel_acknowledged=draw(st.booleans()), time_limit=draw(st.none() | st.floats(1, 1e5)),
         stages_in=draw(st.booleans()), waited_for_cause=draw(st.none() | st.floats(0, 1e4)),
-        absent_for=draw(st.none() | st.floats(0, 1e4)))
+        absent_for=draw(st.none() | st.floats(0, 1e4)), traceless_for=draw(st.none() | st.floats(0, 1e4)))
 
 
 @given(all_evidence())
