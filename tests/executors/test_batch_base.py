@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from simple_dialect import FakeRunner, SimpleExecutor, folder_of, result
+from simple_dialect import FakeRunner, SimpleExecutor, claim, folder_of, result
 
 from psij_ext.core.exit_info import ExitReason
 from psij_ext.core.interfaces import JobExecutorConfig
@@ -26,6 +26,7 @@ from psij_ext.exceptions import (
     SubmitException,
 )
 from psij_ext.executors.batch import BatchSchedulerExecutorConfig
+from psij_ext.runtime.command import CommandResult
 
 # -- following
 
@@ -52,7 +53,14 @@ def test_the_simple_interface_gets_both_outputs(executor: SimpleExecutor) -> Non
     assert isinstance(executor.parse_accounting(result(b'1 done\n'))['1'], Observation)
 
 
+def begins(argv: Sequence[str], folder: Path) -> CommandResult:
+    """The job is taken, and its script begins at once."""
+    claim('1')(argv, folder)
+    return result(b'job 1\n')
+
+
 def test_attaching_to_a_job_of_ours(executor: SimpleExecutor, runner: FakeRunner) -> None:
+    runner.answers['submit'] = begins
     submitted = Job(JobSpec('/bin/date', ['-u'], name='first'))
     executor.submit(submitted)
     job = Job()
@@ -108,7 +116,7 @@ def made(kind: type[SimpleExecutor], tmp_path: Path, runner: FakeRunner, **setti
 
 
 def test_accounting_is_asked_for_what_the_queue_does_not_know(tmp_path: Path, runner: FakeRunner) -> None:
-    runner.answers.update(status=result(), accounts=result(b'1 failed\n'))
+    runner.answers.update(submit=begins, status=result(), accounts=result(b'1 failed\n'))
     with made(AccountingExecutor, tmp_path, runner, absence_grace=0) as executor:
         job = Job(JobSpec('/bin/date'))
         executor.submit(job)

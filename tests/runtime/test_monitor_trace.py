@@ -17,6 +17,7 @@ def submitted(scene: Scene) -> Job:
     job = Job()
     folder = JobFolder.create(scene.work, job.id)
     folder.open_journal({'nonce': 'n'}, '{}')
+    folder.write_script('psij_claim=$psij_folder/claim.n\n')
     return scene.follow('1', job=job, folder=folder)
 
 

@@ -158,9 +158,10 @@ class JobFolder:
 
     @property
     def is_unclaimed(self) -> bool:
-        """Whether the folder can be read, and no script has claimed its latest submission."""
+        """Whether the folder can be read, and its script, which claims the submission first of all, has not done so."""
         nonce = (self.read_record() or {}).get('nonce')
-        if not isinstance(nonce, str):
+        # A dialect may write scripts of its own, which claim nothing.
+        if not isinstance(nonce, str) or f'/claim.{nonce}\n'.encode() not in (self._read('script') or b''):
             return False
         try:
             return os.readlink(self._file(f'claim.{nonce}')) == REVOKED

@@ -181,7 +181,7 @@ def _limit_reached(record: ExitRecord, evidence: Evidence) -> bool:
 
 
 def _ended_without_record(source: Observation, evidence: Evidence, patience: Patience) -> Judgement:
-    """A script of ours that leaves no record was killed, by our cancel unless the scheduler knows better, or never began.
+    """A script of ours that leaves no record was killed, or never began; by our cancel, where nobody knows better.
 
     OpenPBS was seen to call jobs that were deleted while they began failed, or even finished with exit status 0.
     """
