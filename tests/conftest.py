@@ -9,12 +9,17 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from psij_ext.testing import Scheduler
 from psij_ext.testing.simulated import SimulatedPBS
 from real_slurm import Cluster
 
 pytest_plugins = ['pytester']
+
+# How long an example takes says how busy the machine is, and that of ten busy programs is no defect of ours.
+settings.register_profile('busy machine', deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile('busy machine')
 
 EXECUTORS = 'local,local:multiple,local:mpirun,slurm,slurm:srun,pbspro'
 

@@ -117,11 +117,12 @@ def cancel_by_others_that_is_called_a_success_forgotten(stage: Stage) -> None:
 
 
 def cancel_by_others_of_one_that_ignores_it_forgotten(stage: Stage) -> None:
-    """It leaves no exit record, but a note that TERM came."""
+    """It leaves a note that TERM came, and an exit record only if KILL comes to its command long before its script."""
     play = unfollowed(stage, STAY_STUBBORN)
     play.hear()
     stage.cancel(play.native_id)
-    later(play).ends(f'{RAN} CANCELED', ExitReason.CANCELED)
+    info = later(play).ends_for(f'{RAN} CANCELED', ExitReason.CANCELED)
+    assert (info.exit_code, info.signal) in ((None, None), (137, signal.SIGKILL))
 
 
 def cancel_and_no_record_forgotten(stage: Stage) -> None:

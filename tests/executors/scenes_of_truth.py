@@ -45,20 +45,15 @@ class Scenes(ABC):
     def stage(self, place: Any, world: str, folder: Path) -> Stage:
         """Make a stage on it, for one scene."""
 
-    def __call__(self, scene: Scene | None = None, *, wrong: str | None = None, wrong_in: Sequence[str] | None = None,
-                 worlds: Sequence[str] | None = None, soak: bool = False) -> Any:
+    def __call__(self, scene: Scene | None = None, *, worlds: Sequence[str] | None = None, soak: bool = False) -> Any:
         """Take a scene in.
 
-        :param wrong: what the library still gets wrong about it.
-        :param wrong_in: the worlds where it does so; all if None.
         :param worlds: where it can be played; everywhere if None.
         :param soak: whether it takes minutes.
         """
         def take(scene: Scene) -> Scene:
             for world in worlds or self.worlds:
-                fails = wrong is not None and world in (wrong_in or self.worlds)
-                marks = [pytest.mark.xfail(reason=wrong, strict=True)] if fails else []
-                marks += [pytest.mark.soak] if soak else []
+                marks = [pytest.mark.soak] if soak else []
                 self._parameters.append(pytest.param(scene, world, marks=marks, id=f'{scene.__name__}-{world}'))
             return scene
 

@@ -114,3 +114,9 @@ def claim(native_id: str) -> Callable[[Sequence[str], Path], None]:
         (folder / f'claim.{nonce}').symlink_to(native_id)
 
     return act
+
+
+def begins(argv: Sequence[str], folder: Path) -> CommandResult:
+    """The job is taken, and its script begins at once."""
+    claim('1')(argv, folder)
+    return result(b'job 1\n')

@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Callable, ClassVar, Optional, Tuple
 
-from psij_ext import ExitReason, Job, JobAttributes, JobSpec, JobState, JobStatus
+from psij_ext import ExitInfo, ExitReason, Job, JobAttributes, JobSpec, JobState, JobStatus
 from psij_ext.executors.batch import BatchSchedulerExecutor
 from psij_ext.runtime.command import CommandResult, SubprocessRunner
 from psij_ext.runtime.jobfolder import JobFolder
@@ -258,14 +258,20 @@ class Play:
 
         :param states: what callbacks have seen, as a regular expression.
         """
+        info = self.ends_for(states, reason, seconds)
+        assert (info.exit_code, info.signal) == (exit_code, signal), self._account
+        assert self.job.status.exit_code == exit_code, self._account
+
+    def ends_for(self, states: str, reason: ExitReason, seconds: float = SECONDS) -> ExitInfo:
+        """Wait for the end, with whatever exit code."""
         assert self.job.wait(timedelta(seconds=seconds)) is not None, f'it does not end: {self._account}'
         with self._changed:
             self._changed.wait_for(lambda: self._seen and self._seen[-1].final, SECONDS)
         info = self.job.exit_info
         assert info is not None
         assert re.fullmatch(states, self.seen), self._account
-        assert (info.reason, info.exit_code, info.signal) == (reason, exit_code, signal), self._account
-        assert self.job.status.exit_code == exit_code, self._account
+        assert info.reason is reason, self._account
+        return info
 
     def until(self, happened: Callable[[], object], what: str, seconds: float = SECONDS) -> None:
         """Wait for what no callback tells."""

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from simple_dialect import FakeRunner, SimpleExecutor, folder_of, result
+from simple_dialect import FakeRunner, SimpleExecutor, begins, folder_of, result
 
 from psij_ext.core.exit_info import ExitReason
 from psij_ext.core.interfaces import JobExecutorConfig
@@ -66,7 +66,7 @@ def made(kind: type[SimpleExecutor], tmp_path: Path, runner: FakeRunner, **setti
 
 
 def test_accounting_is_asked_for_what_the_queue_does_not_know(tmp_path: Path, runner: FakeRunner) -> None:
-    runner.answers.update(status=result(), accounts=result(b'1 failed\n'))
+    runner.answers.update(submit=begins, status=result(), accounts=result(b'1 failed\n'))
     with made(AccountingExecutor, tmp_path, runner, absence_grace=0) as executor:
         job = Job(JobSpec('/bin/date'))
         executor.submit(job)

@@ -55,7 +55,9 @@ def earlier(tmp_path: Path, runner: FakeRunner, native_id: str, owner: Mapping[s
     with opened(tmp_path, runner, session) as executor:
         job = Job(spec or JobSpec('/bin/date'))
         executor.submit(job)
-    folder_of(executor, job).note_owner(owner)
+    folder = folder_of(executor, job)
+    (folder.path / f'claim.{(folder.read_journal().submission or {})["nonce"]}').symlink_to(native_id)  # it has begun
+    folder.note_owner(owner)
     return job
 
 

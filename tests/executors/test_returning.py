@@ -6,7 +6,7 @@ import time
 from datetime import timedelta
 
 import pytest
-from simple_dialect import FakeRunner, SimpleExecutor, folder_of, result
+from simple_dialect import FakeRunner, SimpleExecutor, begins, folder_of, result
 
 from psij_ext.core.exit_info import ExitReason
 from psij_ext.core.job import Job
@@ -16,6 +16,7 @@ from psij_ext.exceptions import CommandTimeout, InvalidJobException
 
 
 def test_attaching_to_a_job_of_ours(executor: SimpleExecutor, runner: FakeRunner) -> None:
+    runner.answers['submit'] = begins
     submitted = Job(JobSpec('/bin/date', ['-u'], name='first'))
     executor.submit(submitted)
     job = Job()

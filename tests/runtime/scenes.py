@@ -7,7 +7,7 @@ from pathlib import Path
 
 from psij_ext.core.exit_info import ExitInfo, ExitReason
 from psij_ext.core.job import Job
-from psij_ext.core.observation import Observation
+from psij_ext.core.observation import Observation, Observations
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
@@ -37,6 +37,9 @@ class FakeSource:
         self.has_accounting = has_accounting
         self.rows: dict[str, Observation] = {}
         self.accounts: dict[str, Observation] = {}
+        self.missing_elements: set[str] = set()
+        self.keeps_ended = 0.0
+        self.seconds_to_answer = 0.0
         self.failure: Exception | None = None
         self.accounting_failure: Exception | None = None
         self.asked: list[float] = []
@@ -49,7 +52,11 @@ class FakeSource:
         self.asked_for.append(list(native_ids))
         if self.failure is not None:
             raise self.failure
-        return {native_id: self.rows[native_id] for native_id in native_ids if native_id in self.rows}
+        answer = Observations()
+        answer.update({native_id: self.rows[native_id] for native_id in native_ids if native_id in self.rows})
+        answer.missing_elements, answer.keeps_ended = self.missing_elements - set(answer), self.keeps_ended
+        self.clock.now += self.seconds_to_answer
+        return answer
 
     def accounting(self, native_ids: Sequence[str], since: float) -> Mapping[str, Observation]:
         self.accounting_asked_for.append(list(native_ids))

@@ -8,8 +8,9 @@ import pytest
 
 from psij_ext.core.exit_info import ExitReason
 from psij_ext.core.state import JobState
-from psij_ext.runtime.evidence import Evidence, Patience, judge
+from psij_ext.runtime.evidence import Evidence, Patience
 from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.judgement import judge
 from psij_ext.runtime.records import ExitRecord, ProgressEntry
 
 STARTED, LIMIT = 1000.0, 60.0

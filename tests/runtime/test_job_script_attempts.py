@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -9,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from job_scripts import Make, either_way, shell, trapping, until
+from job_scripts import Make, Scripted, either_way, shell, trapping, until
 
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.staging import StageOut, StageOutFlags
@@ -118,6 +119,50 @@ def test_progress_that_cannot_be_read_stops_nothing(scripted: Make, tmp_path: Pa
     assert job.record.attempt == (9 if content.startswith('08') else 1)
     assert list(tmp_path.rglob('hacked')) == []
     assert not Path('/hacked').exists()
+
+
+def counted(scripted: Make, script: str) -> Scripted:
+    """A job of a scheduler that counts its requeues."""
+    return scripted(shell(script), replaced={'psij_native_id=$FAKE_ID': 'psij_native_id=$FAKE_ID\npsij_requeues=$REQUEUES'})
+
+
+@pytest.mark.parametrize('code', [0, 3])
+@pytest.mark.parametrize(('first', 'second'), [('0', '0'), ('2', '2'), ('2', '0')])
+def test_a_job_that_ended_is_not_run_again_without_a_requeue(
+        scripted: Make, tmp_path: Path, code: int, first: str, second: str) -> None:
+    """A controller that came back with an older state starts it once more."""
+    job = counted(scripted, f'echo ran >> log; exit {code}')
+    assert job.run(env={'REQUEUES': first}) == code
+    before = job.record
+    (job.mailbox / job.job.id).unlink()
+    assert job.run(env={'REQUEUES': second}) == code
+    assert (tmp_path / 'log').read_text() == 'ran\n'
+    assert job.record == dataclasses.replace(before, attempt=2)
+    assert 'nothing was run' in job.words
+    assert [each.name for each in job.mailbox.iterdir()] == [job.job.id]
+    # Somebody may want it to run again all the same.
+    assert job.run(env={'REQUEUES': str(int(first) + 1)}) == code
+    assert (tmp_path / 'log').read_text() == 'ran\nran\n'
+    assert job.record.attempt == 3
+
+
+@pytest.mark.parametrize('count', ['', 'many'])
+def test_a_scheduler_that_does_not_count_requeues_may_start_a_job_again(scripted: Make, tmp_path: Path, count: str) -> None:
+    job = counted(scripted, 'echo ran >> log')
+    for attempt in (1, 2):
+        assert job.run(env={'REQUEUES': count}) == 0
+        assert job.record.attempt == attempt
+    assert (tmp_path / 'log').read_text() == 'ran\nran\n'
+
+
+def test_a_run_that_was_ended_from_outside_may_be_repeated(scripted: Make) -> None:
+    job = counted(scripted, 'mkdir once || exit 4; echo ready; exec sleep 100')
+    process = job.start(env={'REQUEUES': '0'})
+    until(job.is_ready)
+    process.terminate()
+    assert process.wait(10) == 143
+    assert job.run(env={'REQUEUES': '0'}) == 4
+    assert job.record.attempt == 2
 
 
 # -- signals

@@ -5,6 +5,7 @@ import errno
 import logging
 import multiprocessing
 import os
+import shutil
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from psij_ext.exceptions import PsijExtError
 from psij_ext.runtime.jobfolder import REVOKED, ExitRecord, JobFolder, ProgressEntry, check_private, new_nonce
 from psij_ext.runtime.usage import Request, usage_of
 
-SAME_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+SAME_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @pytest.fixture
@@ -292,6 +293,41 @@ def test_of_claim_and_revocation_exactly_one_wins(folder: JobFolder) -> None:
         worker.join(30)
     assert [folder.claimed_by(f'n{number}') for number in range(rounds)] == seen_by_submitter
     assert set(seen_by_submitter) <= {'12', REVOKED}
+
+
+def submit(folder: JobFolder) -> None:
+    folder.open_journal({'nonce': 'n'}, '{}')
+    folder.write_script('psij_claim=$psij_folder/claim.n\n')
+
+
+@pytest.mark.parametrize(('holder', 'unclaimed'), [(None, True), (REVOKED, True), ('12', False)])
+def test_whether_a_script_has_claimed_its_submission(folder: JobFolder, holder: str | None, unclaimed: bool) -> None:
+    submit(folder)
+    (folder.path / 'claim.earlier').symlink_to('11')
+    if holder is not None:
+        (folder.path / 'claim.n').symlink_to(holder)
+    assert folder.is_unclaimed is unclaimed
+
+
+def test_a_folder_that_cannot_be_read_does_not_tell_that_nobody_claimed_it(folder: JobFolder) -> None:
+    assert not folder.is_unclaimed  # no journal
+    submit(folder)
+    shutil.rmtree(folder.path)
+    assert not folder.is_unclaimed
+
+
+@pytest.mark.parametrize('script', ['#!/bin/sh\nexit 3\n', 'psij_claim=$psij_folder/claim.n2\n', None])
+def test_a_script_that_claims_nothing_tells_nothing(folder: JobFolder, script: str | None) -> None:
+    folder.open_journal({'nonce': 'n'}, '{}')
+    if script is not None:
+        folder.write_script(script)
+    assert not folder.is_unclaimed
+
+
+def test_a_claim_that_cannot_be_read_is_a_claim(folder: JobFolder) -> None:
+    submit(folder)
+    (folder.path / 'claim.n').touch()
+    assert not folder.is_unclaimed
 
 
 # -- what the script writes

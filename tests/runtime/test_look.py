@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -220,15 +221,12 @@ def test_a_folder_without_a_native_id_is_passed_over(executor):
     assert executor.look([JobFolder.create(executor.work_directory, 'never-submitted')]).jobs == {}
 
 
-def test_a_look_starts_no_thread_and_tells_no_callback(executor, remember):
-    import threading
-
+def test_a_look_starts_no_thread_and_tells_no_callback(executor, remember, mocker):
     told = []
     executor.set_job_status_callback(lambda job, status: told.append(status))
-    before = threading.active_count()
+    started = mocker.spy(threading.Thread, 'start')
     executor.look([remember('7', exit_code=3)])
-    assert threading.active_count() == before
-    assert told == []
+    assert (started.call_count, told) == (0, [])
 
 
 def test_preview_writes_nothing(executor, tmp_path):

@@ -48,7 +48,7 @@ def as_bytes(text: str) -> bytes:
 
 
 @pytest.mark.parametrize('locale', ['C', 'C.UTF-8'])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(texts=st.lists(CARRIED, min_size=1, max_size=30))
 @example(texts=['', ' ', "'", "\\'", '\n', '\r\n', '\\n', '$x', '\x1b0', '\x01f', "a'\nb", '\\', "\n\\'", '!x', '-n', '{a,b}'])
 def test_bash_reads_back_what_was_quoted(locale: str, texts: list[str]) -> None:
@@ -80,7 +80,7 @@ def test_values_are_quoted_and_sections_repeat(template: Path) -> None:
     assert shown == "'x y' <''><'a b'><'{{a}}'><'<&>'> yes 7"
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(contexts=st.lists(st.fixed_dictionaries({
     'text': CARRIED | st.integers() | st.none(), 'seen': CARRIED, 'raw': CARRIED, 'on': st.booleans() | CARRIED,
     'list': st.lists(CARRIED)}), min_size=2))

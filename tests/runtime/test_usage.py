@@ -18,8 +18,9 @@ from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.runtime.ending import keep_end, kept_end
-from psij_ext.runtime.evidence import Evidence, Patience, Presence, judge
+from psij_ext.runtime.evidence import Evidence, Patience, Presence
 from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.judgement import judge
 from psij_ext.runtime.records import ExitRecord, ProgressEntry
 from psij_ext.runtime.usage import Request, read_usage, request_of, usage_of, usage_record
 

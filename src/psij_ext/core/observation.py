@@ -38,6 +38,9 @@ class Observations(Dict[str, Observation]):
     :param complete: whether a job that is not there is unknown to the scheduler. It is not so where something of the
         answer is about a job of which not even the id can be read.
     :param cut: beginnings of ids: the answer cuts short a list of jobs whose ids begin so.
+    :param arrays: the ids of the arrays of which elements are there.
+    :param missing_elements: the ids of jobs that are not there, although the arrays are that they are elements of.
+    :param keeps_ended: for how many seconds at least the scheduler still tells of a job that is over.
     """
 
     def __init__(self) -> None:
@@ -45,6 +48,9 @@ class Observations(Dict[str, Observation]):
         self.unread: set[str] = set()
         self.complete = True
         self.cut: set[str] = set()
+        self.arrays: set[str] = set()
+        self.missing_elements: set[str] = set()
+        self.keeps_ended = 0.0
 
     def may_hide(self, native_id: str) -> bool:
         """Whether the scheduler may know a job that is not among these."""
@@ -67,6 +73,7 @@ class Site:
     :param version: its version as numbers, such as (22, 5, 8).
     :param accounting: whether finished jobs can be asked for in an accounting database.
     :param history: whether the queue still knows finished jobs.
+    :param keeps_ended: for how many seconds at least it does so.
     :param max_array_size: the highest number of elements of an array.
     :param max_script_size: the longest submit script in bytes.
     :param clusters: the names of the clusters that this scheduler manages.
@@ -76,6 +83,7 @@ class Site:
     version: tuple[int, ...] = ()
     accounting: bool | None = None
     history: bool | None = None
+    keeps_ended: float | None = None
     max_array_size: int | None = None
     max_script_size: int | None = None
     clusters: tuple[str, ...] | None = None

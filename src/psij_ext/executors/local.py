@@ -235,7 +235,7 @@ class LocalJobExecutor(SubmittingExecutor):
 
     def _patience(self) -> Patience:
         """Return none: the table of processes and the folder are certain, and nobody else knows more."""
-        return Patience(for_cause=0.0, for_absent=0.0)
+        return Patience(for_cause=0.0, for_absent=0.0, for_trace=0.0)
 
     @property
     def _keeps_files(self) -> bool:

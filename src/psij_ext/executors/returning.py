@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import List, Tuple
 
@@ -93,6 +94,7 @@ class ReturningExecutor(FollowingExecutor):
     def _come_back(self, jobs: Sequence[Followed]) -> None:
         """Look at jobs once, report what is certain, and follow those that are not over."""
         first_sights = [_FirstSight(followed) for followed in jobs]
+        asked_at = time.monotonic()
         seen = self._look([sight.shadow for sight in first_sights])
         for sight, followed in zip(first_sights, jobs):
             job = followed.job
@@ -101,7 +103,7 @@ class ReturningExecutor(FollowingExecutor):
                 # What is not certain the monitor will find out.
                 if not (status.final and sight.shadow.job.id in seen.uncertain):
                     self._report(job, status, exit_info, requeued)
-            followed.reported_run = sight.shadow.reported_run
+            followed.take_over(sight.shadow, asked_at)
             if not job.status.final:
                 self._follow(followed)
 

@@ -10,7 +10,7 @@ from typing import Callable, Optional
 
 from psij_ext.core.exit_info import ExitInfo
 from psij_ext.core.job import Job
-from psij_ext.core.observation import Observation
+from psij_ext.core.observation import Observation, Observations
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.runtime.evidence import USUAL_PATIENCE, Evidence, Patience, Presence
@@ -38,7 +38,7 @@ class Followed:
     __slots__ = (
         'absent_since', 'cancel_acknowledged', 'exit_record', 'folder', 'job', 'last_seen', 'native_id',
         'past_attempts', 'patience', 'progress', 'read_at', 'record_found_at', 'report', 'reported_run',
-        'stderr_path', 'submitted')
+        'stderr_path', 'submitted', 'taken_out', 'traceless_since', 'waited_at')
 
     def __init__(self, job: Job, native_id: str, folder: JobFolder | None, report: Report,
                  submitted: float | None = None, stderr_path: Path | None = None,
@@ -63,6 +63,12 @@ class Followed:
         self.last_seen: Observation | None = None
         # The run that was the latest when something was last reported.
         self.reported_run = 1
+        # When the queue was asked for the last time that it knew the job, if the job waited then; and whether it was
+        # taken out of its array since.
+        self.waited_at: float | None = None
+        self.taken_out = False
+        # When it was first found over, and its script had left no trace of the latest run.
+        self.traceless_since: float | None = None
 
     def read_folder(self, now: float) -> None:
         """Take in what the job's script wrote."""
@@ -74,6 +80,32 @@ class Followed:
             self.read_at = now
             self.record_found_at = None if record is None else now
             self.exit_record, self.progress = record, progress
+
+    def take_over(self, shadow: Followed, asked_at: float) -> None:
+        """Go on from what was seen of the same job in a look at it.
+
+        :param asked_at: when that began, by the clock of whoever follows the job now.
+        """
+        self.reported_run, self.last_seen, self.past_attempts = (
+            shadow.reported_run, shadow.last_seen, shadow.past_attempts)
+        waited = shadow.last_seen is not None and shadow.last_seen.status.state is JobState.QUEUED
+        if waited and not shadow.progress and shadow.exit_record is None:
+            self.waited_at = asked_at
+
+    def is_absent(self, answer: Answer, last: Answer) -> None:
+        """Find out whether it was taken out of its array, now that the queue does not know it.
+
+        :param answer: what the queue says.
+        :param last: what it said before.
+        """
+        known, said = last.observations.get(self.native_id), answer.observations
+        if known is not None:
+            waited = known.status.state is JobState.QUEUED and last.asked_at > self.read_at
+            self.waited_at, self.taken_out = last.asked_at if waited else None, False
+        # One that has run since would be shown.
+        if (self.waited_at is not None and isinstance(said, Observations) and self.native_id in said.missing_elements
+                and answer.answered_at - self.waited_at < said.keeps_ended):
+            self.taken_out = True
 
     def evidence(self, queue: Answer, accounting: Answer, *, has_accounting: bool, now: float) -> Evidence:
         """Put together all that is known of the job."""
@@ -102,19 +134,27 @@ class Followed:
         current_record = self.exit_record
         if current_record is not None and current_record.attempt <= self.past_attempts:
             current_record = None
+        progress = [entry for entry in self.progress if entry.attempt > self.past_attempts]
+        ended = over or (in_accounting is not None and in_accounting.status.final)
+        if ended and current_record is None and not progress and self._never_began():
+            self.traceless_since = now if self.traceless_since is None else self.traceless_since
+        else:
+            self.traceless_since = None
         spec = self.job.spec
         return Evidence(
             exit_record=current_record,
-            progress=[entry for entry in self.progress if entry.attempt > self.past_attempts],
+            progress=progress,
             queue=in_queue, queue_presence=queue_presence,
             accounting=in_accounting, accounting_presence=accounting_presence, has_accounting=has_accounting,
-            last_seen=self.last_seen, cancel_acknowledged=self.cancel_acknowledged,
+            last_seen=self.last_seen, taken_out=self.taken_out,
             term_note=self._term_note() if nowhere and current_record is None else None,
+            cancel_acknowledged=self.cancel_acknowledged,
             leaves_record=self.folder is not None,
             time_limit=self._time_limit,
             stages_in=bool(spec is not None and spec.stage_in),
             request=self._request() if over or current_record is not None else None,
             waited_for_cause=None if self.record_found_at is None else now - self.record_found_at,
+            traceless_for=None if self.traceless_since is None else now - self.traceless_since,
             absent_for=None if self.absent_since is None else queue.asked_at - self.absent_since)
 
     def _lost_its_id(self) -> bool:
@@ -123,6 +163,15 @@ class Followed:
             return False
         holder = JobFolder.find(self.folder.path.parent, self.native_id)
         return holder is not None and holder.job_id != self.folder.job_id
+
+    def _never_began(self) -> bool:
+        """Whether the latest run of its script has left no trace in a folder that can be read: it claims the folder.
+
+        A later run finds the claim and says what it enters.
+        """
+        if self.folder is None:
+            return False
+        return self.folder.is_unclaimed or (self.past_attempts > 0 and bool(self.progress))
 
     @property
     def latest_run(self) -> int:
@@ -186,11 +235,12 @@ def _is_alive(observation: Observation) -> bool:
 
 @dataclass
 class Answer:
-    """What one source said in its latest round, for which jobs it was asked, and when."""
+    """What one source said in its latest round, for which jobs it was asked, when, and when it had answered."""
 
     asked_at: float = float('-inf')
     observations: Mapping[str, Observation] = field(default_factory=dict)
     asked_for: frozenset[str] = frozenset()
+    answered_at: float = float('-inf')
 
     def about(self, followed: Followed) -> tuple[Presence, Observation | None]:
         """What it said of one job; UNKNOWN where the job's folder has told something newer since.

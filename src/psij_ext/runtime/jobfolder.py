@@ -169,6 +169,18 @@ class JobFolder:
         except OSError:
             return None
 
+    @property
+    def is_unclaimed(self) -> bool:
+        """Whether the folder can be read, and its script, which claims the submission first of all, has not done so."""
+        nonce = (self.read_journal().submission or {}).get('nonce')
+        # A dialect may write scripts of its own, which claim nothing.
+        if not isinstance(nonce, str) or f'/claim.{nonce}\n'.encode() not in (self._read('script') or b''):
+            return False
+        try:
+            return os.readlink(self._file(f'claim.{nonce}')) == REVOKED
+        except OSError as error:
+            return isinstance(error, FileNotFoundError)
+
     def revoke(self, nonce: str) -> str | None:
         """Give up a submission whose outcome is unknown: its script, should it ever start, runs nothing.
 

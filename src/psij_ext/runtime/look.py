@@ -22,7 +22,7 @@ _CAUSE_MAY_FOLLOW = USUAL_PATIENCE.for_cause
 # The clock of a look: folders at its beginning, the scheduler at its first tick. Whatever ended during the query has
 # the second one.
 _TICKS = (0.0, 1.0, 2.0)
-_PATIENCE = Patience(for_cause=1.0)
+_PATIENCE = Patience(for_cause=1.0, for_trace=1.0)
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,9 @@ def record_silently(job: Job, status: JobStatus, exit_info: ExitInfo | None, req
 def _is_known_end(followed: Followed) -> bool:
     end = None if followed.folder is None else kept_end(followed.folder)
     if end is not None:
+        followed.read_folder(_TICKS[0])
+        for entered in followed.states_of_this_attempt():
+            followed.report(followed.job, entered, None, False)
         followed.report(followed.job, *end, False)
     return end is not None
 

@@ -23,14 +23,19 @@ from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import CommandError, ParseError
 from psij_ext.runtime.events import Mailbox
-from psij_ext.runtime.evidence import Judgement, judge
 from psij_ext.runtime.followed import Answer, Followed
+from psij_ext.runtime.judgement import Judgement, judge
 from psij_ext.runtime.schedule import QuerySchedule, Rhythm
 
 logger = logging.getLogger(__name__)
 
 _LONGEST_SLEEP = 60.0
 _NO_ANSWER = (CommandError, ParseError)
+
+
+def seconds_since_boot() -> float:
+    """Tell the time by a clock that goes on while the machine sleeps: what was said before is old then."""
+    return time.clock_gettime(getattr(time, 'CLOCK_BOOTTIME', time.CLOCK_MONOTONIC))
 
 
 class StatusSource(Protocol):
@@ -61,7 +66,7 @@ class StatusMonitor:
     """
 
     def __init__(self, source: StatusSource, rhythm: Rhythm, name: str,
-                 clock: Callable[[], float] = time.monotonic) -> None:
+                 clock: Callable[[], float] = seconds_since_boot) -> None:
         self._source = source
         self._rhythm = rhythm
         self._name = name
@@ -199,14 +204,17 @@ class StatusMonitor:
     def _query(self, jobs: Sequence[Followed], now: float) -> set[str]:
         """Ask the queue for all jobs, accounting for those it does not explain; give those to look at."""
         ids = list(dict.fromkeys(followed.native_id for followed in jobs))
-        before, asked_before = self._queue.observations, self._queue.asked_at
+        last = self._queue
         try:
-            self._queue = Answer(now, self._source.queue(ids), frozenset(ids))
+            self._queue = Answer(now, self._source.queue(ids), frozenset(ids), self._clock())
         except Exception as error:
             # Whatever a dialect or a plugin does wrong: the folders are looked at all the same.
             self._query_failed(jobs, error, now)
             return set()
         self._trouble = None
+        for followed in jobs:
+            if followed.native_id not in self._queue.observations:
+                followed.is_absent(self._queue, last)
         with self._lock:
             self._schedule.answered(now, open_questions=bool(self._cause_deadlines) or any(
                 followed.cancel_acknowledged for followed in jobs))
@@ -215,9 +223,9 @@ class StatusMonitor:
         shared = _shared_ids(jobs) if len(ids) < len(jobs) else ()
         # What the last answer said of a job whose folder told something new at the same time was put aside.
         return {followed.job.id for followed in jobs
-                if followed.job.id in self._cause_deadlines or followed.read_at >= asked_before
+                if followed.job.id in self._cause_deadlines or followed.read_at >= last.asked_at
                 or followed.absent_since is not None or followed.native_id in shared
-                or self._has_news(before, followed.native_id)}
+                or self._has_news(last.observations, followed.native_id)}
 
     def _ask_accounting(self, jobs: Sequence[Followed], now: float) -> None:
         if not jobs or not self._source.has_accounting:

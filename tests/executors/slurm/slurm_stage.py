@@ -83,6 +83,10 @@ class SlurmStage(Stage):
     def wait_until_forgotten(self, play: Play, seconds: float = SECONDS) -> None:
         play.until(lambda: not self._state(play), 'Slurm does not forget it', seconds)
 
+    def wait_for_state(self, play: Play, state: str) -> None:
+        """Wait until Slurm calls a job so."""
+        play.until(lambda: self._state(play) == state, f'Slurm does not call it {state}')
+
     def _state(self, play: Play) -> str:
         # Asked for twice, an id that Slurm does not know is no error.
         return self.slurm('squeue', '-h', '-t', 'all', '-o', '%T', '-j', f'{play.native_id},{play.native_id}')

@@ -78,12 +78,43 @@ def state_of_array(parse: Callable[[str], Observations], row: Callable[..., str]
     # All are there: from 0 without a gap, and the last has begun.
     ([('0', 'COMPLETED', '20'), ('1', 'COMPLETED', '12')], COMPLETED),
     ([('0', 'COMPLETED', '20'), ('1', 'CANCELLED', '12')], CANCELED),
+    # Those that waited at last were cancelled, or the last one of all.
+    ([('[1-3]', 'CANCELLED', '12')], CANCELED),
+    ([('1', 'CANCELLED', '12'), ('3', 'CANCELLED', '12')], CANCELED),
+    ([('1', 'COMPLETED', '20'), ('3', 'CANCELLED', '12')], CANCELED),
+    ([('1', 'RUNNING', '20'), ('[2-3]', 'CANCELLED', '12')], ACTIVE),
+    ([('1', 'CANCELLED', '20'), ('3', 'COMPLETED', '12')], NEW),
     # One that failed may have left the queue.
     ([('1', 'COMPLETED', '20'), ('2', 'COMPLETED', '12')], NEW),
     ([('0', 'COMPLETED', '20'), ('2', 'COMPLETED', '12')], NEW),
     ([('0', 'COMPLETED', '20'), ('1', 'COMPLETED', '21')], NEW)])
 def test_what_the_queue_says_of_an_array(elements: list[tuple[str, str, str]], state: JobState) -> None:
     assert state_of_array(parse_queue, queue_row, elements) is state
+
+
+REST = queue_row('12', 'CANCELLED')
+
+
+@pytest.mark.parametrize(('elements', 'state', 'message'), [
+    ([('1', 'RUNNING'), ('2', 'COMPLETED')], ACTIVE, None),
+    ([('1', 'COMPLETING')], ACTIVE, None),
+    ([('1', 'UNHEARD_OF')], NEW, None),
+    ([('1', 'COMPLETED'), ('4', 'COMPLETED')], CANCELED, '1 of its 3 elements'),
+    ([('1', 'COMPLETED'), ('4', 'FAILED')], FAILED, '1 of its 3 elements'),
+    ([], CANCELED, None)])
+@pytest.mark.parametrize('first', [True, False])
+def test_an_array_whose_waiting_elements_were_cancelled_one_by_one(
+        elements: list[tuple[str, str]], state: JobState, message: str | None, first: bool) -> None:
+    """Its own row is over before its elements are."""
+    rows = ''.join(queue_row(f'12_{index}', each, raw_id=f'2{index}') for index, each in elements)
+    seen = parse_queue(REST + rows if first else rows + REST)
+    assert (seen['12'].status.state, seen['12'].status.message) == (state, message)
+    assert seen.arrays == ({'12', '12;c'} if elements else set())
+
+
+def test_a_rest_that_cannot_be_read_is_no_end() -> None:
+    seen = parse_queue(queue_row('12_1', 'COMPLETED', raw_id='21') + '12|12|garbled\n')
+    assert seen['12'].status.state is NEW
 
 
 def test_how_an_array_failed() -> None:

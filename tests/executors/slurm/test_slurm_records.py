@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from slurm_rows import account_row, queue_row, queued, result
 
@@ -165,8 +166,13 @@ def test_our_own_query_of_the_queue(name: str) -> None:
 
 def test_the_configuration_of_a_site() -> None:
     site = parse_config((DATA / 'config-accounting.txt').read_text())
-    assert site == Site('slurm', (22, 5, 8), accounting=True, max_array_size=10001, clusters=('psij',))
+    assert site == Site('slurm', (22, 5, 8), accounting=True, keeps_ended=29.0, max_array_size=10001, clusters=('psij',))
     assert parse_config((DATA / 'config-no-accounting.txt').read_text()).accounting is False
+
+
+@pytest.mark.parametrize(('told', 'seconds'), [('300 sec', 299.0), ('2', 1.0), ('1 sec', 0.0), ('0 sec', math.inf), ('long', None), ('-1 sec', None)])
+def test_how_long_jobs_that_are_over_are_kept(told: str, seconds: float | None) -> None:
+    assert parse_config(f'MinJobAge = {told}\n').keeps_ended == seconds
 
 
 @pytest.mark.parametrize('text', ['', 'nonsense', '=', 'SLURM_VERSION = \n', 'MaxArraySize = many\nSLURM_VERSION = new'])
@@ -196,7 +202,6 @@ def mutated(draw: st.DrawFn, text: str) -> str:
     return text
 
 
-@settings(deadline=None)
 @given(mutated(QUEUE) | mutated(ACCOUNTS) | JUNK | st.binary(max_size=200).map(lambda raw: raw.decode('utf-8', 'surrogateescape')),
        st.none() | st.just('psij'))
 def test_whatever_is_printed_is_read_or_refused(text: str, own_cluster: str | None) -> None:
@@ -217,7 +222,6 @@ def test_whatever_is_printed_is_read_or_refused(text: str, own_cluster: str | No
 
 
 @pytest.mark.parametrize(('parse', 'text'), [(parse_queue, QUEUE), (parse_accounting, ACCOUNTS)])
-@settings(deadline=None)
 @given(data=st.data())
 def test_a_garbled_row_harms_no_other(parse: type, text: str, data: st.DataObject) -> None:
     lines = text.split('\n')[:-1]

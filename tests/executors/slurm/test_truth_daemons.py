@@ -32,12 +32,13 @@ def controller_that_lost_its_memory(stage: SlurmStage) -> None:
     requeue, but the first run is over before the second begins.
     """
     known = awaiting(stage, 3)
-    again = stage.play('echo >> began; tell; await; echo >> ended; exit 4', hold=None)
+    again = stage.play('echo >> began; tell $$; await; echo >> ended; exit 4', hold=None)
     saved = _save(stage, again)
     stage.slurm('scontrol', 'release', again.native_id)
-    again.hear()
+    first_run = int(again.hear())
     again.sees(RAN)
     _restart_with(stage, saved)
+    _await_abort(again, first_run)
     again.sees(f'{RAN} QUEUED')
     stage.slurm('scontrol', 'release', again.native_id)
     again.hear()
@@ -47,6 +48,30 @@ def controller_that_lost_its_memory(stage: SlurmStage) -> None:
     assert (began, ended) == (2, 1)
     known.let_go()
     known.ends(f'{RAN} FAILED', ExitReason.EXITED, 3)
+
+
+@scene
+def job_that_ended_before_the_controller_lost_its_memory(stage: SlurmStage) -> None:
+    """The controller starts it again, and counts no requeue; it runs nothing, and stays what it was."""
+    ends = {0: 'COMPLETED', 3: 'FAILED'}
+    plays = {code: stage.play(f'echo >> began{code}; exit {code}', hold=None) for code in ends}
+    saved = _save(stage, plays[3])
+    for code, play in plays.items():
+        stage.slurm('scontrol', 'release', play.native_id)
+        play.ends(f'{RAN} {ends[code]}', ExitReason.EXITED, code)
+        stage.wait_for_state(play, ends[code])
+    _restart_with(stage, saved)
+    # Who did not see its end may see that it waits again.
+    later = stage.sibling(absence_grace=10)
+    for code, play in plays.items():
+        stage.wait_for_state(play, 'PENDING')
+        again = later.attach(play.native_id)
+        stage.slurm('scontrol', 'release', play.native_id)
+        again.ends(f'{RAN}( {RAN})? {ends[code]}', ExitReason.EXITED, code)
+        stage.wait_for_state(play, ends[code])
+        assert (stage.folder / f'began{code}').read_text() == '\n'
+        assert play.seen == f'{RAN} {ends[code]}'
+    later.close()
 
 
 @scene
@@ -67,9 +92,11 @@ def id_given_twice(stage: SlurmStage) -> None:
     hasty = stage.sibling(absence_grace=3)
     saved = _save(stage, stage.play('exit 0', hold=None))
     stage.play('exit 0')  # its id goes to the question of scripts/slurm whether the controller takes jobs
-    lost = awaiting(hasty, 5)
+    lost = hasty.play('tell $$; await; exit 5')
+    process = int(lost.hear())
     lost.sees(RAN)
     _restart_with(stage, saved)
+    _await_abort(lost, process)
     heir = awaiting(stage, 6)
     assert heir.native_id == lost.native_id
     heir.let_go()
@@ -93,8 +120,23 @@ def _restart_with(stage: SlurmStage, saved: Path) -> None:
     shutil.rmtree(state)
     shutil.copytree(saved, state)
     stage.cluster.revive()
-    # An id that is launched in the second in which it was aborted is refused by slurmd, and Slurm calls it FAILED.
-    time.sleep(1.1)
+
+
+def _await_abort(play: Play, process: int) -> None:
+    """Wait until a job is aborted, and its id may be launched again: not in the same second of the clock.
+
+    slurmd remembers in which second it ended an id, and refuses what is not launched later; Slurm calls that FAILED.
+    """
+    play.until(lambda: _state(process) in 'XZ', 'it is not aborted')
+    time.sleep(1.0 - time.time() % 1.0)
+
+
+def _state(process: int) -> str:
+    """The state of a process (proc(5)); X where there is none."""
+    try:
+        return Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[0]
+    except FileNotFoundError:
+        return 'X'
 
 
 def _content(path: Path) -> bytes:

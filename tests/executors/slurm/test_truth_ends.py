@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import common_scenes
 from scenes_of_truth import Played, Scene
 from slurm_stage import SlurmScenes, SlurmStage
@@ -21,7 +23,7 @@ def test_end(played: Played, scene: Scene, world: str) -> None:
     played(scene, world)
 
 
-@scene(wrong='it has left queue and accounting without a trace while the rest of its array is there: it is called LOST')
+@scene
 def element_of_an_array_scancelled_while_pending(stage: SlurmStage) -> None:
     hasty = stage.sibling(absence_grace=1)
     array, (one, other) = stage.submit_array(2, 'exit 0', **stage.not_before(common_scenes.AN_HOUR))
@@ -34,6 +36,35 @@ def element_of_an_array_scancelled_while_pending(stage: SlurmStage) -> None:
     finally:
         stage.cancel(array)
         hasty.close()
+
+
+@scene
+def elements_of_an_array_scancelled_while_others_run(stage: SlurmStage) -> None:
+    """Two wait. With the second one, all that is left of them is a row of the array, which is cancelled."""
+    array = stage.slurm('sbatch', '--parsable', '--array=1-4%2', '--output=/dev/null', '--wrap=exec sleep 600')
+    whole, running, third, fourth = map(stage.attach, (array, *(f'{array}_{number}' for number in (1, 3, 4))))
+    for each in (whole, running):
+        each.sees(common_scenes.RAN)
+    for element in (third, fourth):
+        element.reads('native_reason', 'JobArrayTaskLimit')
+        stage.cancel(element.native_id)
+        element.ends('QUEUED CANCELED', ExitReason.CANCELED)
+    whole.reads('native_state', 'CANCELLED,RUNNING')
+    assert (whole.seen, running.seen) == (common_scenes.RAN, common_scenes.RAN)
+    stage.cancel(array)
+    running.ends(f'{common_scenes.RAN} CANCELED', ExitReason.CANCELED, 143, signal.SIGTERM)
+    # One of those that ran has the exit code of a signal, one that waited has none.
+    whole.ends(f'{common_scenes.RAN} CANCELED', ExitReason.CANCELED)
+
+
+@scene
+def array_scancelled_while_pending(stage: SlurmStage) -> None:
+    array, (_, second, _) = stage.submit_array(3, 'exit 0', **stage.not_before(common_scenes.AN_HOUR))
+    whole, element = stage.attach(array), stage.attach(second)
+    element.reads('native_state', 'PENDING')
+    stage.cancel(array)
+    for each in (element, whole):
+        each.ends('QUEUED CANCELED', ExitReason.CANCELED)
 
 
 @scene

@@ -313,7 +313,8 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         return self._batch_config.submit_retry_time
 
     def _patience(self) -> Patience:
-        return Patience(for_absent=self._batch_config.absence_grace)
+        grace = self._batch_config.absence_grace
+        return Patience(for_absent=grace, for_trace=grace)
 
 
 def _unknown_outcome(error: CommandError, folder: JobFolder) -> SubmitException:

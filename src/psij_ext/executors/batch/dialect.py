@@ -131,6 +131,13 @@ class SchedulerDialect(ABC):
         """Return other ways to write an id, under which an answer may tell of the job; by default none."""
         return ()
 
+    def array_of(self, native_id: str) -> str | None:
+        """Return the id of the array that a job is an element of; None where it is of none, or there are none.
+
+        An element that the queue does not know, while it knows the array, was taken out of it if it waited just before.
+        """
+        return None
+
     def get_single_status_command(self, native_id: str) -> List[str] | None:
         """Return the command that asks for one job whose record in the common answer could not be read.
 

@@ -122,6 +122,12 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         seen = slurm_records.parse_queue(f'{out}\n', self._own_cluster)
         return {native_id: each.status for native_id, each in seen.items()}
 
+    def array_of(self, native_id: str) -> str | None:
+        """Return the id of the array, `12` of `12_3`; None on a cluster of which nothing else is known."""
+        number, semicolon, cluster = native_id.partition(';')
+        array, underscore, _ = number.partition('_')
+        return f'{array}{semicolon}{cluster}' if underscore and cluster in ('', self._own_cluster) else None
+
     def get_single_status_command(self, native_id: str) -> list[str]:
         """Return the squeue command for this job alone."""
         return self.get_status_command([native_id])

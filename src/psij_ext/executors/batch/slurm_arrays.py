@@ -2,7 +2,8 @@
 
 An array's own id is the raw id of one of its elements too, so elements are told by `JobArrayID` and sacct's `JobID`,
 such as `12_3`. The elements that still wait share one record, `12_[4-9%2]`; the last of them keeps the array's id as
-its raw id.
+its raw id. One that is cancelled while it waits is taken out of that record and leaves no trace. Where all of them were
+taken out one by one, the record stays as a row of the array's own id, `12`, which is cancelled while others may run.
 """
 
 from __future__ import annotations
@@ -88,34 +89,47 @@ class Array:
     :param seen: the observations of them, which several may share, by identity.
     :param counts: how many elements share each.
     :param settled: whether the last of those that wait has begun, or was cancelled.
+    :param rest_cancelled: whether the last of those that wait were cancelled, or the very last one after it had begun.
     """
 
     indices: list[int] = field(default_factory=list)
     seen: dict[int, Observation] = field(default_factory=dict)
     counts: dict[int, int] = field(default_factory=dict)
     settled: bool = False
+    rest_cancelled: bool = False
 
     def add(self, row: RowId, has_own_id: bool, observation: Observation) -> None:
         """Take in a row about one or more elements.
 
         :param has_own_id: whether the array's id is its raw id.
         """
-        key = id(observation)  # elements share observations
-        self.seen[key] = observation
-        self.counts[key] = self.counts.get(key, 0) + max(len(row.indices), 1)
         self.indices += row.indices
         self.settled = self.settled or (len(row.indices) == 1 and has_own_id)
+        self._note(observation, max(len(row.indices), 1), has_own_id)
+
+    def add_rest(self, observation: Observation) -> None:
+        """Take in a row of the array's own id beside rows of its elements."""
+        self._note(observation, 1, has_own_id=True)
+
+    def _note(self, observation: Observation, number: int, has_own_id: bool) -> None:
+        key = id(observation)  # elements share observations
+        self.seen[key] = observation
+        self.counts[key] = self.counts.get(key, 0) + number
+        cancelled = observation.status.state is JobState.CANCELED
+        self.rest_cancelled = self.rest_cancelled or (has_own_id and cancelled)
 
     def in_queue(self) -> Observation:
         """Say what follows for the array from the queue.
 
         It lives on while any element does; elements that are over leave the queue after a while, so that an array
         whose other elements all wait is QUEUED again. That it is over shows where an element failed and none is left to
-        run, or where all elements are still there: from 0 without a gap, and the last one has begun, too.
+        run, or where all elements are still there: from 0 without a gap, and the last one has begun, too. Where those
+        that waited at last were cancelled, it was no success, whatever has left the queue.
         """
         if not self._over:
             return self._alive()
-        if JobState.FAILED in self._states or (self.settled and self._step == 1 and min(self.indices) == 0):
+        if JobState.FAILED in self._states or self.rest_cancelled or (
+                self.settled and self._step == 1 and min(self.indices) == 0):
             return self._end()
         return self._made(JobState.NEW, 'All of its elements that the queue still knows are over.')
 

@@ -6,6 +6,7 @@ last.
 
 from __future__ import annotations
 
+import math
 import re
 
 from psij_ext.core.observation import Observation, Observations, Site
@@ -87,6 +88,7 @@ def parse_config(text: str) -> Site:
         product='slurm',
         version=tuple(int(part) for part in _DIGITS.findall(values.get('SLURM_VERSION', ''))[:3]),
         accounting='slurmdbd' in storage if storage else None,
+        keeps_ended=_at_least(values.get('MinJobAge', '')),
         max_array_size=number(values.get('MaxArraySize', '')),
         clusters=(cluster,) if cluster else None)
 
@@ -102,6 +104,13 @@ def _read_rest(rest: str) -> tuple[Observation, str] | None:
     count = number(restarts)
     return Observation(said.status, said.reason, said.signal, attempt=None if count is None else count + 1,
                        time_limit=seconds(limit)), cluster
+
+
+def _at_least(text: str) -> float | None:
+    """Read how long jobs are kept, such as `300 sec`; 0 stands for ever (slurm.conf(5), MinJobAge)."""
+    kept = number(text.partition(' ')[0])
+    # Slurm counts in whole seconds, so that it may be nearly one less.
+    return None if kept is None else kept - 1.0 if kept else math.inf
 
 
 def _wait_status(text: str) -> tuple[int | None, int | None]:

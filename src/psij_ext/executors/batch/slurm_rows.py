@@ -90,8 +90,13 @@ class Rows:
                     seen.add_unread(native_id)
             if row.array is not None:
                 self._doubt(row, row.array)
+        seen.arrays = set(self._arrays)
         for name, array in self._arrays.items():
-            observation = None if name in seen else of_array(array)
+            if name in seen.unread:
+                continue
+            if name in seen:
+                array.add_rest(seen[name])
+            observation = of_array(array)
             if observation is not None:
                 seen[name] = observation
         return seen

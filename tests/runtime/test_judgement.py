@@ -11,7 +11,8 @@ from psij_ext.core.exit_info import ExitReason
 from psij_ext.core.observation import Observation
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
-from psij_ext.runtime.evidence import Evidence, Judgement, Patience, Presence, judge
+from psij_ext.runtime.evidence import Evidence, Patience, Presence
+from psij_ext.runtime.judgement import Judgement, judge
 from psij_ext.runtime.records import ExitRecord, ProgressEntry, TermNote
 
 PATIENCE = Patience(for_cause=5.0, for_absent=120.0)
@@ -441,6 +442,46 @@ def test_a_cancel_of_a_job_that_waited_in_vain(acknowledged: bool, reason: ExitR
     assert_ended(given, JobState.CANCELED, reason)
 
 
+# -- over without a trace of its script: it never began
+
+
+BY_EXIT = [seen(JobState.FAILED, ExitReason.EXITED, code=1), seen(JobState.FAILED, code=1)]
+
+
+@pytest.mark.parametrize('place', ['queue', 'accounting', 'last_seen'])
+@pytest.mark.parametrize('said', BY_EXIT)
+def test_a_script_that_left_no_trace_never_began(place: str, said: Observation) -> None:
+    given = evidence(**{'queue_presence': FOUND if place == 'queue' else ABSENT, place: said}, leaves_record=True, traceless_for=0.0)
+    assert_lives(given, None)
+    assert_lives(dataclasses.replace(given, traceless_for=119.9), None)
+    judgement = assert_ended(dataclasses.replace(given, traceless_for=120.0), JobState.FAILED, ExitReason.LAUNCH_FAILED)
+    assert judgement.exit_info is not None
+    assert judgement.exit_info.message == 'The script of the job never began.'
+
+
+def test_what_the_scheduler_says_of_a_script_that_never_began_is_told() -> None:
+    judgement = judged(evidence(seen(JobState.FAILED, message='why', code=1), traceless_for=120.0))
+    assert judgement.status is not None
+    assert judgement.status.message == "The script of the job never began. The scheduler says 'why'."
+    assert judgement.status.metadata == {'native_state': 'as it says'}
+
+
+@pytest.mark.parametrize(('said', 'state', 'reason', 'code'), [
+    (seen(JobState.FAILED, ExitReason.NODE_FAILURE), JobState.FAILED, ExitReason.NODE_FAILURE, None),
+    (seen(JobState.FAILED, ExitReason.TIMEOUT), JobState.FAILED, ExitReason.TIMEOUT, None),
+    (seen(JobState.FAILED, ExitReason.SIGNALED, code=137, signal=9), JobState.FAILED, ExitReason.SIGNALED, 137),
+    (seen(JobState.CANCELED, ExitReason.CANCELED), JobState.CANCELED, ExitReason.CANCELED, None),
+    (seen(JobState.COMPLETED, ExitReason.EXITED, code=0), JobState.COMPLETED, ExitReason.EXITED, 0)])
+def test_any_other_end_without_a_trace_is_the_schedulers(
+        said: Observation, state: JobState, reason: ExitReason, code: int | None) -> None:
+    assert_ended(evidence(said, traceless_for=0.0), state, reason, code)
+
+
+def test_a_cancel_ends_a_job_before_its_script_began() -> None:
+    assert_ended(evidence(BY_EXIT[0], traceless_for=0.0, cancel_acknowledged=True, leaves_record=True),
+                 JobState.CANCELED, ExitReason.CANCELED)
+
+
 # -- our own acknowledged cancel, and absence: CANCELED
 
 
@@ -486,6 +527,27 @@ def test_a_job_that_the_queue_saw_deleted_is_cancelled_when_it_is_gone() -> None
     gone = evidence(queue_presence=ABSENT, last_seen=said)
     assert_ended(gone, JobState.CANCELED, ExitReason.CANCELED)
     assert_ended(dataclasses.replace(gone, exit_record=record(3)), JobState.CANCELED, ExitReason.CANCELED, 3)
+
+
+# -- taken out of its array while it waited
+
+
+def test_an_element_that_was_taken_out_of_its_array_was_cancelled() -> None:
+    given = evidence(queue_presence=ABSENT, taken_out=True)
+    judgement = assert_ended(given, JobState.CANCELED, ExitReason.CANCELED)
+    assert judgement.exit_info is not None
+    assert judgement.exit_info.message == 'It was taken out of its array while it waited.'
+
+
+@pytest.mark.parametrize('otherwise', [
+    {'queue_presence': UNKNOWN}, {'has_accounting': True}, {'progress': [entered()]}, {'accounting': seen(JobState.ACTIVE)}])
+def test_an_element_that_something_else_tells_of_was_not(otherwise: dict[str, Any]) -> None:
+    assert judged(evidence(**{'queue_presence': ABSENT, 'taken_out': True, **otherwise})).exit_info is None
+
+
+def test_an_element_that_accounting_saw_end_ended_so() -> None:
+    given = evidence(accounting=seen(JobState.FAILED, code=3), queue_presence=ABSENT, taken_out=True, has_accounting=True)
+    assert_ended(given, JobState.FAILED, ExitReason.EXITED, 3)
 
 
 # -- absence from everywhere
@@ -576,10 +638,10 @@ def all_evidence(draw: st.DrawFn, answers: bool = True) -> Evidence:
         exit_record=draw(st.none() | records()), progress=draw(st.lists(entries(), max_size=4)),
         queue=queue, queue_presence=FOUND if queue else draw(silent),
         accounting=accounting, accounting_presence=FOUND if accounting else draw(silent),
-        has_accounting=draw(st.booleans()), last_seen=draw(st.none() | observations()),
+        has_accounting=draw(st.booleans()), last_seen=draw(st.none() | observations()), taken_out=answers and draw(st.booleans()),
         cancel_acknowledged=draw(st.booleans()), time_limit=draw(st.none() | st.floats(1, 1e5)),
         stages_in=draw(st.booleans()), waited_for_cause=draw(st.none() | st.floats(0, 1e4)),
-        absent_for=draw(st.none() | st.floats(0, 1e4)))
+        absent_for=draw(st.none() | st.floats(0, 1e4)), traceless_for=draw(st.none() | st.floats(0, 1e4)))
 
 
 @given(all_evidence())
