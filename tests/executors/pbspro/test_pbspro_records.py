@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from psij_ext.core.exit_info import ExitReason
@@ -315,7 +315,6 @@ def test_arbitrary_bytes_are_no_end(content: bytes) -> None:
 NOISE = st.text(st.characters(codec='utf-8', exclude_characters='\x1e=FX\n'), max_size=20)
 
 
-@settings(deadline=None)
 @given(st.sampled_from([name for name, state, *_ in CAPTURES if not state.final]), NOISE, st.data())
 def test_a_mutilated_record_of_a_living_job_is_no_end(name: str, noise: str, data: st.DataObject) -> None:
     """Whatever piece is lost, and whatever is put in its place that is no field of its own, the job is not over."""
@@ -326,7 +325,6 @@ def test_a_mutilated_record_of_a_living_job_is_no_end(name: str, noise: str, dat
     assert not any(each.status.final for each in seen.values())
 
 
-@settings(deadline=None)
 @given(st.sampled_from([name for name, *_ in CAPTURES]), st.text(max_size=20) | st.sampled_from(['\x1e', '\x1ejob_state=F\x1e', 'Job Id: 3.host\x1e']), st.data())
 def test_a_garbled_record_harms_no_other_and_hides_no_job(name: str, noise: str, data: st.DataObject) -> None:
     text = capture(name)
@@ -343,7 +341,6 @@ def test_a_garbled_record_harms_no_other_and_hides_no_job(name: str, noise: str,
         assert 'job_state=F' in garbled
 
 
-@settings(deadline=None)
 @given(st.text(max_size=20) | st.sampled_from(['\n', '\n\n', '\t', 'Job Id: ', ' = ']), st.data())
 def test_a_garbled_record_in_the_format_for_people_ends_nothing(noise: str, data: st.DataObject) -> None:
     text = (DATA / 'qstat-f-text.stdout').read_text().replace('job_state = F', 'job_state = R')
