@@ -43,6 +43,8 @@ class FollowingExecutor(ControllingExecutor):
         self._callbacks = CallbackThread(f'psij-ext callbacks of {type(self).__name__}')
         self._closables: list[Closable] = [self._callbacks]
         self._leftovers = Leftovers(self, *self._closables)
+        # The jobs that follow those that had their keys before.
+        self._heirs: set[str] = set()
         # The jobs that nobody follows since `close`, or that the parent follows of a process that was forked off.
         self._left: dict[str, Followed] = {}
         renew_in_children(self)
@@ -156,7 +158,8 @@ class FollowingExecutor(ControllingExecutor):
             folder = JobFolder.find(self.work_directory, job.native_id or '')
             if folder is not None:
                 # Whoever only attached to it gave it another id.
-                keep_end(folder, status, exit_info, reported=folder.job_id == job.id)
+                reported = folder.job_id == job.id or job.id in self._heirs
+                keep_end(folder, status, exit_info, reported=reported)
                 if status.state is JobState.COMPLETED and not self._keeps_files:
                     folder.tidy()
         self._update_job_status(job, status, requeued)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from typing import List, Tuple
+from typing import Callable, List, Tuple
 
 from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
@@ -31,6 +31,9 @@ class RecoveringExecutor(ReturningExecutor):
     def __init__(self, url: str | None = None, config: JobExecutorConfig | None = None) -> None:
         super().__init__(url=url, config=config)
         self._has_settled = False
+        # How it is waited for others; tests pass their own.
+        self.clock: Callable[[], float] = time.monotonic
+        self.sleep: Callable[[float], None] = time.sleep
 
     # -- what subclasses give
 

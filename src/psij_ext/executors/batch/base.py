@@ -312,6 +312,10 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
     def _retry_time(self) -> float:
         return self._batch_config.submit_retry_time
 
+    @property
+    def _longest_wait(self) -> float:
+        return self._batch_config.submit_timeout + self._batch_config.submit_retry_time
+
     def _patience(self) -> Patience:
         grace = self._batch_config.absence_grace
         return Patience(for_absent=grace, for_trace=grace)
