@@ -228,6 +228,12 @@ class JobFolder:
         end = self._read_journal().get('end')
         return end if isinstance(end, dict) else None
 
+    @property
+    def end_reported(self) -> float | None:
+        """When the job's end was reported to whoever submitted it, in seconds since the epoch; None if it was not."""
+        reported = self._read_journal().get('reported')
+        return reported if isinstance(reported, float) else None
+
     def write_end_after(self, seconds: float) -> None:
         """Keep after how much time the supervisor of a local job shall end it, for when it is told to read that.
 
