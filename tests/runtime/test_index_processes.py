@@ -278,3 +278,13 @@ def test_many_rows_are_one_transaction(tmp_path: Path, monkeypatch: pytest.Monke
         changes = connection.execute("SELECT value FROM facts WHERE name = 'changes'").fetchone()
     assert changes == (3,)
     assert len(ids(folder)) == 202
+
+
+def test_the_state_folder_is_the_one_of_the_first_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('XDG_STATE_HOME', str(tmp_path / 'then'))
+    writer = IndexWriter()
+    submit(writer, 'a')
+    monkeypatch.setenv('XDG_STATE_HOME', str(tmp_path / 'later'))
+    writer.close()
+    assert ids(tmp_path / 'then' / 'psij-ext') == ['a']
+    assert not (tmp_path / 'later').exists()

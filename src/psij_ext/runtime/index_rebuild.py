@@ -54,7 +54,7 @@ def rebuild(work_directories: Iterable[Path], folder: Path | None = None, *, pat
     try:
         before = patiently(lambda: _begin(file), patience)
     except IndexBroken:
-        set_aside = file.set_aside()
+        set_aside = patiently(file.set_aside, patience)
         before = patiently(lambda: _begin(file), patience)
     jobs: list[list[Row]] = []
     unreadable = {}

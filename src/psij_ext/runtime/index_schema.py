@@ -82,7 +82,7 @@ def storable(value: object) -> object:
 
 def restored(value: object) -> object:
     """Return a value as it was before it was stored."""
-    return value.decode('utf-8', 'surrogatepass') if isinstance(value, bytes) else value
+    return str(value, 'utf-8', 'surrogatepass') if isinstance(value, bytes) else value
 
 
 def write_rows(connection: sqlite3.Connection, rows: Iterable[Row], dropped: int = 0) -> None:

@@ -17,6 +17,7 @@ from psij_ext.exceptions import IndexBroken, IndexLocked, PsijExtError
 from psij_ext.runtime import index_rows
 from psij_ext.runtime.forking import renew_in_children
 from psij_ext.runtime.index_rows import Row
+from psij_ext.runtime.places import user_state_folder
 
 if TYPE_CHECKING:
     from psij_ext.runtime.index_file import IndexFile
@@ -45,7 +46,7 @@ class IndexWriter:
     :param capacity: how many rows may wait.
     """
 
-    def __init__(self, folder: Path | None = None, *, patience: float = 10.0, capacity: int = 50_000) -> None:
+    def __init__(self, folder: Path | None = None, *, patience: float = 10.0, capacity: int = 100_000) -> None:
         self._folder = folder
         self._patience = patience
         self._capacity = capacity
@@ -148,8 +149,9 @@ class IndexWriter:
                 return
             thread = threading.Thread(target=self._run, args=(self._entries,), name='psij-ext index', daemon=True)
             try:
+                self._folder = self._folder or user_state_folder()  # now, before anybody changes the environment
                 thread.start()
-            except RuntimeError as error:  # at the end of the interpreter, and where the user has too many threads
+            except RuntimeError as error:  # no home; the end of the interpreter; too many threads of this user
                 self._drop(1, str(error))
                 return
             if self._closed:

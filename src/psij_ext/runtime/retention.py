@@ -85,10 +85,11 @@ def prune(work_directories: Iterable[Path], older_than: timedelta, now: float, *
             troubles[work_directory] = error.strerror or str(error)
     if dry_run:
         return Pruned(tuple(jobs), tuple(litter), troubles)
-    gone = [job for job in jobs if _remove(job.folder.path, troubles)]
-    litter += [name for executor_folder in {job.folder.path.parent for job in gone}
-               for name in _names_of_nobody(executor_folder) if name not in litter]
     removed = [path for path in litter if _remove(path, troubles)]
+    gone = [job for job in jobs if _remove(job.folder.path, troubles)]
+    for executor_folder in {job.folder.path.parent for job in gone}:
+        for name in _names_of_nobody(executor_folder):
+            _remove(name, troubles)
     return Pruned(tuple(gone), tuple(removed), troubles, _forget(gone, folder))
 
 
