@@ -111,6 +111,7 @@ def test_the_end_of_a_program_does_not_wait_for_a_lock(folder: Path) -> None:
         began = time.monotonic()
         writer.close()
         assert time.monotonic() - began < 5
+        assert writer.dropped == 1
 
 
 def test_no_more_rows_wait_than_there_is_room_for(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

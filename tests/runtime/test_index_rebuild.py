@@ -189,6 +189,25 @@ def test_what_others_write_meanwhile_stays(folder: Path, work: Path, mocker: Moc
     assert found['ends'].exit_info is not None
 
 
+def test_what_others_write_into_another_file_meanwhile_stays(folder: Path, work: Path, mocker: MockerFixture) -> None:
+    make_job(work, 'a', '1')
+    writer = IndexWriter(folder)
+    for number in range(3):
+        submit(writer, str(number))
+        assert writer.flush(SECONDS)
+    replace = index_rebuild._replace
+
+    def replace_late(*arguments: object) -> int:
+        (folder / 'index.sqlite').unlink()
+        submit(writer, 'new')
+        writer.close()
+        return replace(*arguments)  # type: ignore[arg-type]
+
+    mocker.patch.object(index_rebuild, '_replace', replace_late)
+    assert rebuild([work], folder).jobs == 2
+    assert sorted(ids(folder)) == ['a', 'new']
+
+
 def test_a_writer_goes_on_after_a_rebuild(folder: Path, work: Path) -> None:
     make_job(work, 'a', '1')
     writer = IndexWriter(folder)

@@ -108,9 +108,10 @@ def test_litter(work: Path, folder: Path) -> None:
     (gone.path / 'journal').unlink()
     gone.path.rmdir()
     (work / 'slurm' / '.native' / 'unreadable').write_text('no sense')
+    (work / 'slurm' / '.native' / 'folder').mkdir()
     pruned = prune([work], MONTH, NOW, folder=folder)
     assert names(work / 'slurm') == {'alive', '.native', young.name}
-    assert names(work / 'slurm' / '.native') == {'1', 'unreadable'}
+    assert names(work / 'slurm' / '.native') == {'1', 'folder', 'unreadable'}
     assert set(pruned.litter) == {old, began.path, work / 'slurm' / '.native' / '2.server%2Fx'}
 
 

@@ -193,9 +193,7 @@ class IndexFile:
         if self._is_there():
             return
         with contextlib.suppress(FileExistsError):
-            descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_RDWR, 0o600)
-            os.fchmod(descriptor, 0o600)  # whatever the umask left of it; SQLite gives its other files the same rights
-            os.close(descriptor)
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_RDWR, 0o600))
         self._is_there()
 
     def _check_folder(self) -> None:
@@ -220,7 +218,7 @@ class IndexFile:
         if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid():
             raise IndexUnavailable(f'{self.path} is not a file of yours, so it cannot be the index of your jobs.')
         if stat.S_IMODE(facts.st_mode) != 0o600:
-            self.path.chmod(0o600)
+            self.path.chmod(0o600)  # whatever the umask left of it; SQLite gives its other files the same rights
         self._seen = facts.st_dev, facts.st_ino
         return seen_before in (None, self._seen)
 
@@ -238,6 +236,7 @@ class IndexFile:
         """Be the only process that replaces the file."""
         descriptor = os.open(self.folder / _LOCK, os.O_CREAT | os.O_NOFOLLOW | os.O_RDWR, 0o600)
         try:
+            os.fchmod(descriptor, 0o600)  # whatever the umask left of it
             try:
                 fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:

@@ -56,7 +56,7 @@ def rebuild(work_directories: Iterable[Path], folder: Path | None = None, *, pat
     except IndexBroken:
         set_aside = patiently(file.set_aside, patience)
         before = patiently(lambda: _begin(file), patience)
-    jobs: list[list[Row]] = []
+    rows: list[Row] = []
     unreadable = {}
     for work_directory in dict.fromkeys(each.absolute() for each in work_directories):
         try:
@@ -66,8 +66,8 @@ def rebuild(work_directories: Iterable[Path], folder: Path | None = None, *, pat
         except OSError as error:
             unreadable[work_directory] = error.strerror or str(error)
             continue
-        jobs += [rows for job in found if (rows := list(_rows(job)))]
-    count = patiently(lambda: _replace(file, before, jobs), patience)
+        rows += [row for job in found for row in _rows(job)]
+    count = patiently(lambda: _replace(file, before, rows), patience)
     return Rebuilt(count, unreadable, set_aside)
 
 
@@ -105,14 +105,13 @@ def _begin(file: IndexFile) -> tuple[str, int]:
         return read_fact(connection, 'id'), int(read_fact(connection, 'changes'))
 
 
-def _replace(file: IndexFile, before: tuple[str, int], jobs: Iterable[Iterable[Row]]) -> int:
+def _replace(file: IndexFile, before: tuple[str, int], rows: Iterable[Row]) -> int:
     index_id, changes = before
     with file.writing() as connection:
         if read_fact(connection, 'id') == index_id:
             connection.execute('DELETE FROM jobs WHERE changed <= ?', (changes,))
         connection.execute('DELETE FROM states WHERE job_id NOT IN (SELECT job_id FROM jobs)')
-        known = {job_id for job_id, in connection.execute('SELECT job_id FROM jobs')}
-        write_rows(connection, (row for rows in jobs for row in rows if row[1]['job_id'] not in known))
+        write_rows(connection, rows)
         connection.execute("UPDATE facts SET value = 0 WHERE name = 'dropped'")
         return int(connection.execute('SELECT count(*) FROM jobs').fetchone()[0])
 
