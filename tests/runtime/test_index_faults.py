@@ -94,7 +94,6 @@ def test_a_lock_that_does_not_go_is_said_once_and_noted(folder: Path, caplog: py
             assert writer.flush(SECONDS)
     assert writer.dropped == 2
     submit(writer, 'fourth')
-    writer._resting_until = 0.0
     assert writer.flush(SECONDS)
     writer.close()
     assert ids(folder) == ['first', 'fourth']
@@ -301,6 +300,15 @@ def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     assert write(tmp_path / 'state', 'a').dropped == 1
     assert write(tmp_path / 'state' / 'psij-ext', 'a').dropped == 1
     assert (tmp_path / 'state').read_text() == 'mine'
+
+
+def test_a_list_of_work_directories_that_cannot_be_kept_harms_no_row(
+        folder: Path, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (folder / 'work-directories').mkdir()
+    assert write(folder, 'a', 'b').dropped == 0
+    assert ids(folder) == ['a', 'b']
+    (said,) = warnings(caplog)
+    assert 'the work directory /work cannot be remembered' in said
 
 
 # -- rights

@@ -260,6 +260,7 @@ def test_a_thread_that_cannot_be_started_fails_no_submission(
     submit(writer, 'c')
     writer.close()
     assert sorted(ids(tmp_path / 'psij-ext')) == ['a', 'b', 'c']
+    assert Index(tmp_path / 'psij-ext').dropped_rows() == 0
     assert len(caplog.records) == 1
 
 

@@ -152,7 +152,7 @@ class IndexWriter:
                 self._folder = self._folder or user_state_folder()  # now, before anybody changes the environment
                 thread.start()
             except RuntimeError as error:  # no home; the end of the interpreter; too many threads of this user
-                self._drop(1, str(error))
+                self._complain(str(error))
                 return
             if self._closed:
                 self._entries.put(None)
@@ -176,7 +176,8 @@ class IndexWriter:
                     self._write(rows)
             except Exception as error:  # whatever it is, the thread goes on, and nobody who submits jobs hears of it
                 logger.debug('The index cannot be written.', exc_info=True)
-                self._resting_until = time.monotonic() + _REST
+                if not isinstance(error, IndexLocked):
+                    self._resting_until = time.monotonic() + _REST
                 self._drop(len(rows), str(error))
             for entry in taken:
                 if isinstance(entry, threading.Event):
@@ -232,7 +233,7 @@ class IndexWriter:
                 try:
                     remember_work_directory(work_directory.parent, self._folder)
                 except OSError as error:
-                    self._drop(0, f'the work directory {work_directory.parent} cannot be remembered: {error}')
+                    self._complain(f'the work directory {work_directory.parent} cannot be remembered: {error}')
 
     def _set_aside(self, file: IndexFile, error: PsijExtError) -> None:
         kept = file.set_aside()
@@ -244,6 +245,10 @@ class IndexWriter:
     def _drop(self, count: int, why: str) -> None:
         with self._lock:
             self._dropped += count
+        self._complain(why)
+
+    def _complain(self, why: str) -> None:
+        with self._lock:
             is_new, self._has_complained = not self._has_complained, True
         if is_new:
             logger.warning('What becomes known of jobs is not put into the index: %s. Jobs are submitted and followed '
