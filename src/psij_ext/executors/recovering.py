@@ -98,7 +98,7 @@ class RecoveringExecutor(ReturningExecutor):
 
     def _is_left(self, journal: Journal) -> bool:
         """Whether nobody looks after a job any more that somebody should look after."""
-        if journal.submission is None or journal.reported or journal.submission.get('url') != self.url:
+        if journal.submission is None or journal.reported is not None or journal.submission.get('url') != self.url:
             return False
         alive = processes.is_alive(journal.owner)
         if alive is None and journal.is_open:
