@@ -77,12 +77,22 @@ class RecoveringExecutor(ReturningExecutor):
                 give_up(folder, journal.not_submitted or '', reported=True)
             else:
                 folder.note_owner(processes.this_process())
+                self._index_again(job, journal)
                 job._bind(self)
                 followed.append(self._taken_up(job, journal.native_id))
         self._come_back(followed)
         return recovered
 
     # -- the steps
+
+    def _index_again(self, job: Job, journal: Journal) -> None:
+        """See to it that the index has a job, too, whose process ended before it had."""
+        record = journal.submission or {}
+        key, session = record.get('key'), record.get('session')
+        self._index.submitted(
+            job.id, executor=self.name, url=self.url, name=None if job.spec is None else job.spec.name,
+            key=key if isinstance(key, str) else None, session=session if isinstance(session, str) else None,
+            work_directory=self.work_directory, native_id=journal.native_id, time=journal.submitted or 0.0)
 
     def _get_monitor(self) -> StatusMonitor:
         monitor = super()._get_monitor()

@@ -119,7 +119,7 @@ class SubmittingExecutor(KeyedExecutor):
             if folder is not None:
                 give_up(folder, str(error) or type(error).__name__, reported=True)
             raise
-        self._follow_submitted(job, native_id, folder, spec)
+        self._follow_submitted(job, native_id, folder, spec, key)
 
     def preview(self, job: Job) -> tuple[str, Sequence[str]]:
         """Return the script that `submit` would write and the command that it would run; nothing is written or run.
@@ -170,7 +170,9 @@ class SubmittingExecutor(KeyedExecutor):
             'submitted': time.time(), 'owner': processes.this_process(), 'session': self.config.session, 'key': key,
         }, JSONSerializer().dumps(spec))
 
-    def _follow_submitted(self, job: Job, native_id: str, folder: JobFolder, spec: JobSpec) -> None:
+    def _follow_submitted(
+        self, job: Job, native_id: str, folder: JobFolder, spec: JobSpec, key: str | None,
+    ) -> None:
         job._set_native_id(native_id)
         try:
             folder.set_native_id(native_id)
@@ -178,6 +180,9 @@ class SubmittingExecutor(KeyedExecutor):
             # The job is submitted, come what may: this process follows it by the id that it has in memory.
             logger.warning('The native id %s of job %s cannot be kept in %s: %s',
                            native_id, job.id, folder.path, error)
+        self._index.submitted(
+            job.id, executor=self.name, url=self.url, name=spec.name, key=key, session=self.config.session,
+            work_directory=self.work_directory, native_id=native_id, time=time.time())
         self._update_job_status(job, JobStatus(JobState.QUEUED))
         self._get_monitor().follow(Followed(
             job, native_id, folder, self._report, stderr_path=own_stderr(spec), patience=self._patience()))

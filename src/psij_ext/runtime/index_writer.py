@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 # In seconds: how long rows are gathered for one transaction, how long the thread waits before it asks again for a
 # locked index, how long it leaves one alone that cannot be written, and how long `close` waits for it.
-_GATHERING = 0.1
+_GATHERING = 1.0
 _PAUSE = 0.05
 _REST = 30.0
 _TIME_TO_CLOSE = 3.0
