@@ -134,7 +134,8 @@ class SubmittingExecutor(KeyedExecutor):
 
     def _start_patiently(self, job: Job, folder: JobFolder, spec: JobSpec, key: str | None) -> str:
         """Start a job, once more and under another nonce each time that it is refused for a reason that may pass."""
-        pauses = Pauses(self._retry_time, self.clock, _FIRST_PAUSE, _LONGEST_PAUSE)
+        pauses = Pauses(self.config.submit_retry_time, self.clock, _FIRST_PAUSE, _LONGEST_PAUSE)
+        level = logging.WARNING
         while True:
             nonce = new_nonce()
             self._write_record(folder, spec, nonce, key)
@@ -146,13 +147,9 @@ class SubmittingExecutor(KeyedExecutor):
                 pause = pauses.next() if refusal.transient else None
                 if pause is None:
                     raise
-                logger.warning('Job %s will be submitted again in %.0f s: %s', job.id, pause, refusal)
+                logger.log(level, 'It is submitted again for up to %g s: %s', self.config.submit_retry_time, refusal)
+                level = logging.DEBUG  # once is enough
             self.sleep(pause)
-
-    @property
-    def _retry_time(self) -> float:
-        """For how many seconds a submission is tried again that was refused for a reason that may pass."""
-        return 0.0
 
     def _make_folder(self, job_id: str) -> JobFolder:
         work_directory = self.work_directory
