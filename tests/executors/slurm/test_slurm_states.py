@@ -129,7 +129,7 @@ def test_a_code_and_a_signal(state: str, code: str, expected: tuple[object, ...]
 
 def test_who_cancelled_is_told() -> None:
     seen = accounted('CANCELLED by 1500')
-    assert seen.status.message == 'CANCELLED by 1500'
+    assert seen.status.message == 'It was cancelled by the user with the id 1500.'
     assert (seen.status.metadata or {})['native_state'] == 'CANCELLED by 1500'
 
 

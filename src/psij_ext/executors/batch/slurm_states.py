@@ -98,7 +98,8 @@ def observe(told: Told) -> Observation:
     reason, signal = _cause(told, state, reason)
     if state is JobState.CANCELED and reason is not ExitReason.DEPENDENCY_FAILED:
         # Its reason is the one for which it waited.
-        message = told.state if ' by ' in told.state else None
+        _, by, user = told.state.partition(' by ')
+        message = f'It was cancelled by the user with the id {user}.' if by else None
     if state is JobState.COMPLETED:
         message = None
     # A job that did not end by itself is given exit code 0 by Slurm, which says nothing.
