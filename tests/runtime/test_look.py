@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -224,6 +225,7 @@ def test_a_folder_without_a_native_id_is_passed_over(executor):
 def test_a_look_starts_no_thread_and_tells_no_callback(executor, remember, mocker):
     told = []
     executor.set_job_status_callback(lambda job, status: told.append(status))
+    gc.collect()  # what earlier tests left is closed on threads of its own
     started = mocker.spy(threading.Thread, 'start')
     executor.look([remember('7', exit_code=3)])
     assert (started.call_count, told) == (0, [])
