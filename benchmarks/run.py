@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import following
+import keeping
 from measure import Row, report
 from parsing import parsing
 
@@ -73,6 +74,6 @@ def submit(executor: JobExecutor, attributes: JobAttributes, count: int) -> tupl
 
 
 if __name__ == '__main__':
-    rows = [import_time(), submission(), *parsing(), *following.rows()]
+    rows = [import_time(), submission(), *parsing(), *following.rows(), *keeping.rows()]
     report(rows, Path(sys.argv[1]) if len(sys.argv) > 1 else None)
     sys.exit(0 if all(row.met for row in rows) else 1)

@@ -25,6 +25,10 @@ EXECUTORS = 'local,local:multiple,local:mpirun,slurm,slurm:srun,pbspro'
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # What the tests' own jobs leave behind is none of the user's.
+    state = tempfile.TemporaryDirectory(prefix='psij-state-')
+    config.add_cleanup(state.cleanup)
+    os.environ['XDG_STATE_HOME'] = state.name
     if config.option.executors is None:
         config.option.executors = EXECUTORS
 

@@ -11,6 +11,9 @@
     │   ├── CommandNotFound          ... because it is not installed here
     │   └── CommandTimeout           ... because it did not answer in time
     ├── ParseError (ValueError)      a scheduler's output that cannot be read
+    ├── IndexUnavailable             the index of all jobs cannot be used; the jobs' folders can
+    │   ├── IndexLocked              ... because other processes are busy with it
+    │   └── IndexBroken              ... because its file is damaged, or is no index
     └── PluginError
         ├── UnknownPlugin (ValueError)   no executor or launcher of that name or version
         └── BrokenPlugin                 it exists and cannot be loaded
@@ -145,6 +148,25 @@ class CommandTimeout(CommandError):
 
 class ParseError(PsijExtError, ValueError):
     """What a scheduler printed cannot be read."""
+
+
+class IndexUnavailable(PsijExtError):
+    """The index of all jobs cannot be used. The folders of the jobs are not touched by that.
+
+    :param message: why, and what can be done, for a person to read.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class IndexLocked(IndexUnavailable):
+    """Other processes are busy with the index; it may be free the next moment."""
+
+
+class IndexBroken(IndexUnavailable):
+    """The file of the index is damaged, or is no index; it can be made again from the folders of the jobs."""
 
 
 class PluginError(PsijExtError):

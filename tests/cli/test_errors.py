@@ -59,10 +59,21 @@ def test_a_controller_that_does_not_answer_is_no_reason_to_go_elsewhere(shell):
     fake_program(shell.folder / 'bin', 'sbatch', f'echo "{words}" >&2; exit 1')
     fake_program(shell.folder / 'bin', 'scontrol', 'echo "Slurmctld(primary) at head is DOWN"; exit 1')
     shell.environment['PATH'] = f'{shell.folder}/bin:{os.environ["PATH"]}'
-    line = failure(shell, 'run', '--', 'touch', str(shell.folder / 'ran'))
+    line = failure(shell, 'run', '--retry', '0', '--', 'touch', str(shell.folder / 'ran'))
     assert words in line
     assert 'slurm was chosen because sbatch is on PATH' in line
     assert not (shell.folder / 'ran').exists()
+
+
+def test_a_controller_that_may_answer_soon_is_tried_again_and_that_is_said_once(shell):
+    words = 'sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)'
+    fake_program(shell.folder / 'bin', 'sbatch', f'echo tried >> {shell.folder}/tries; echo "{words}" >&2; exit 1')
+    shell.environment['PATH'] = f'{shell.folder}/bin:{os.environ["PATH"]}'
+    done = shell('submit', '--executor', 'slurm', '--retry', '4', '--', 'true', code=1)
+    said, failed = done.stderr.decode().splitlines()
+    assert 'submitted again for up to 4 s' in said and words in said
+    assert words in failed
+    assert (shell.folder / 'tries').read_text() == 'tried\n' * 3  # after 1 and 2 s, a fifth more or less
 
 
 def test_commands_that_nobody_has_configured_are_no_scheduler(shell):

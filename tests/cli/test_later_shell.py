@@ -36,6 +36,18 @@ def test_submit_prints_both_ids_and_returns(site):
     assert job['ended'] is None and job['exit_code'] is None
 
 
+def test_under_a_key_a_job_is_submitted_once(site, tmp_path):
+    words = '--key', 'my job', '--', 'sh', '-c', f'echo >> {tmp_path}/runs; exit 3'
+    first = site('submit', *words).stdout
+    wait_for(site, first.decode().split()[0], 'FAILED')
+    assert site('submit', *words).stdout == first
+    assert site.json('run', *words, code=3)['id'] == first.decode().split()[0]
+    assert site('submit', '--resubmit-failed', *words).stdout != first
+    assert len(site.json('ls')) == 2
+    wait_for(site, '@last', 'FAILED')
+    assert (tmp_path / 'runs').read_text() == '\n\n'
+
+
 def test_submit_as_json(site):
     job = site.json('submit', '--', 'true')
     assert (job['state'], job['command']) == ('QUEUED', ['true'])
@@ -119,8 +131,9 @@ def test_a_job_is_named_by_any_unique_word(site):
 
 def test_a_work_directory_of_its_own(site):
     site('run', '--work-directory', 'elsewhere', '--', 'true')
-    assert site.json('ls') == []
     (job,) = site.json('ls', '--work-directory', 'elsewhere')
+    assert [listed['id'] for listed in site.json('ls')] == [job['id']]  # it is known where jobs have been
+    assert site.json('ls', '--work-directory', 'nowhere') == []
     assert job['state'] == 'COMPLETED'
     assert job['folder'].startswith(str(site.folder / 'elsewhere'))
 

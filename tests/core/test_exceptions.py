@@ -11,6 +11,9 @@ from psij_ext.exceptions import (
     CommandError,
     CommandNotFound,
     CommandTimeout,
+    IndexBroken,
+    IndexLocked,
+    IndexUnavailable,
     InvalidJobException,
     NotAllCancelled,
     ParseError,
@@ -31,6 +34,9 @@ TREE = {
     CommandNotFound: CommandError,
     CommandTimeout: CommandError,
     ParseError: PsijExtError,
+    IndexUnavailable: PsijExtError,
+    IndexLocked: IndexUnavailable,
+    IndexBroken: IndexUnavailable,
     PluginError: PsijExtError,
     UnknownPlugin: PluginError,
     BrokenPlugin: PluginError,
@@ -78,6 +84,7 @@ def test_what_is_not_known_is_empty() -> None:
         SubmitUncertain('unknown', argv=['sbatch'], exit_code=None, stderr='late'),
         CommandTimeout('late', argv=['squeue'], stdout='a', stderr='b'),
         UnknownPlugin('none'),
+        IndexLocked('busy'),
     ],
 )
 def test_an_error_survives_the_way_between_processes(error: PsijExtError) -> None:

@@ -23,6 +23,7 @@ COMMANDS = {
     'status': 'Tell all that is known about jobs.',
     'cancel': 'Cancel jobs.',
     'executors': 'Show which executors are installed, and what this machine has.',
+    'index': 'Look after the index of your jobs.',
     'render': 'Print the script that would be submitted; submit nothing.',
 }
 

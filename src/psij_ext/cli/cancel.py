@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from psij_ext.cli.errors import Failure, examples, say, told
-from psij_ext.cli.known import KnownJob, Seen, known_jobs, look_at, select
+from psij_ext.cli.known import KnownJob, Place, Seen, known_jobs, look_at, select
 from psij_ext.cli.options import work_directory_option
 from psij_ext.cli.verbosity import verbose_option
 from psij_ext.core.job import Job
@@ -29,7 +29,7 @@ def command(jobs: tuple[str, ...], work_directory: Path | None) -> None:
     Exit code 1 says that there is no such job, or that one could not be cancelled.
     """
     chosen = select(known_jobs(work_directory), jobs)
-    seen = look_at(chosen, work_directory)
+    seen = look_at(chosen)
     reasons = _cancel(chosen, seen)
     for known in chosen:
         job = seen.jobs[known.folder.job_id]
@@ -46,17 +46,17 @@ def command(jobs: tuple[str, ...], work_directory: Path | None) -> None:
 
 def _cancel(chosen: Sequence[KnownJob], seen: Seen) -> dict[str, str]:
     """Cancel jobs, all of an executor at once; return for the ids of those that were not, why."""
-    by_executor: dict[str, list[Job]] = defaultdict(list)
+    by_place: dict[Place, list[Job]] = defaultdict(list)
     for known in chosen:
         job = seen.jobs[known.folder.job_id]
         if not job.status.final:
-            by_executor[known.executor_name].append(job)
+            by_place[known.place].append(job)
     reasons: dict[str, str] = {}
-    for name, group in by_executor.items():
+    for place, group in by_place.items():
         try:
-            if name not in seen.executors:
-                raise Failure(seen.troubles[name])
-            seen.executors[name].cancel_many(group)
+            if place not in seen.executors:
+                raise Failure(seen.troubles[place[0]])
+            seen.executors[place].cancel_many(group)
         except NotAllCancelled as error:
             reasons.update((job_id, told(failure)) for job_id, failure in error.failures.items())
         except (PsijExtError, Failure) as error:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Tuple
 
 from psij_ext.cli.choice import Choice, open_executor
 from psij_ext.cli.errors import Failure, told
@@ -16,12 +18,17 @@ from psij_ext.exceptions import PsijExtError
 from psij_ext.executors.remembering import read_spec
 from psij_ext.executors.returning import ReturningExecutor
 from psij_ext.runtime.ending import kept_end
+from psij_ext.runtime.index_rebuild import executor_folders
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.look import Look, record_silently
-from psij_ext.runtime.places import default_work_directory
+from psij_ext.runtime.work_directories import known_work_directories
+
+logger = logging.getLogger(__name__)
 
 _MOST_CANDIDATES = 5
 _LAST = '@last'
+
+Place = Tuple[str, Path]
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,11 @@ class KnownJob:
     executor_name: str
     submitted: float
 
+    @property
+    def place(self) -> Place:
+        """Where its scheduler is asked: its executor, and the work directory that this has."""
+        return self.executor_name, self.folder.path.parent.parent
+
     def __str__(self) -> str:
         return f'{self.folder.job_id[:8]} ({self.native_id} on {self.executor_name})'
 
@@ -52,34 +64,38 @@ class Seen:
     :param jobs: the jobs by their ids.
     :param missing: the ids of those that their scheduler does not know and that left no record of an end.
     :param troubles: which executors could not be asked, and why.
-    :param executors: the executors by name.
+    :param executors: the executors by their places.
     """
 
     jobs: Mapping[str, Job]
     missing: frozenset[str]
     troubles: Mapping[str, str]
-    executors: Mapping[str, ReturningExecutor]
+    executors: Mapping[Place, ReturningExecutor]
 
 
 def known_jobs(work_directory: Path | None) -> list[KnownJob]:
     """Return the jobs whose folders lie in a work directory, oldest first.
 
-    :param work_directory: where to look; the usual place if None.
+    :param work_directory: where to look; if None, all work directories that this user is known to have used.
     """
-    root = default_work_directory() if work_directory is None else work_directory.absolute()
-    try:
-        names = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
-    except FileNotFoundError:
-        names = []
+    roots = known_work_directories() if work_directory is None else [work_directory.absolute()]
     found = []
-    for name in names:
-        for folder in JobFolder.all(root / name):
+    for executor_folder in [each for root in roots for each in _executor_folders(root)]:
+        for folder in JobFolder.all(executor_folder):
             journal = folder.read_journal()
             native_id = journal.native_id
             if native_id is not None:
-                found.append((journal.submitted or 0.0, folder.job_id, folder, native_id, name))
+                found.append((journal.submitted or 0.0, folder.job_id, folder, native_id, executor_folder.name))
     return [KnownJob(number, folder, native_id, name, submitted)
             for number, (submitted, _, folder, native_id, name) in enumerate(sorted(found, key=lambda row: row[:2]), 1)]
+
+
+def _executor_folders(root: Path) -> list[Path]:
+    try:
+        return executor_folders(root)
+    except OSError as error:
+        logger.warning('The jobs in %s cannot be told: %s', root, error)
+        return []
 
 
 def select(jobs: Sequence[KnownJob], words: Iterable[str]) -> list[KnownJob]:
@@ -113,19 +129,19 @@ def _matching(jobs: Sequence[KnownJob], word: str) -> list[KnownJob]:
             or [job for job in jobs if word and word in job.folder.job_id])
 
 
-def look_at(jobs: Sequence[KnownJob], work_directory: Path | None) -> Seen:
+def look_at(jobs: Sequence[KnownJob]) -> Seen:
     """Look at jobs once, with one query for each of their executors."""
-    by_executor: dict[str, list[KnownJob]] = defaultdict(list)
+    by_place: dict[Place, list[KnownJob]] = defaultdict(list)
     for job in jobs:
-        by_executor[job.executor_name].append(job)
+        by_place[job.place].append(job)
     found: dict[str, Job] = {}
     missing: frozenset[str] = frozenset()
     troubles: dict[str, str] = {}
-    executors: dict[str, ReturningExecutor] = {}
-    for name, group in by_executor.items():
+    executors: dict[Place, ReturningExecutor] = {}
+    for (name, root), group in by_place.items():
         try:
-            executors[name] = open_executor(Choice(name), work_directory)
-            seen = executors[name].look([job.folder for job in group])
+            executors[name, root] = open_executor(Choice(name), root)
+            seen = executors[name, root].look([job.folder for job in group])
         except PsijExtError as error:
             seen = Look({job.folder.job_id: _unasked(job) for job in group}, trouble=error)
         found.update(seen.jobs)

@@ -118,12 +118,27 @@ _JOB_OPTIONS = (
     click.argument('command', nargs=-1, type=click.UNPROCESSED),
 )
 
+_SUBMISSION_OPTIONS = (
+    click.option('--retry', type=click.FloatRange(min=0), metavar='SECONDS', default=60, show_default=True,
+                 help='For how long to try again where the scheduler is busy or gives no answer.'),
+    click.option('--key', metavar='TEXT', help='A name for this submission: where one was made under it before, '
+                 'its job is followed, and nothing is submitted.'),
+    click.option('--resubmit-failed', is_flag=True, help='Submit it again if the job that has its key failed.'),
+)
+
 json_option = click.option('--json', 'as_json', is_flag=True, help='Print JSON for programs.')
 
 
 def job_options(command: Decorated) -> Decorated:
     """Give a command the options that describe a job and say where it runs, and the job's own command as argument."""
     for option in reversed(_JOB_OPTIONS):
+        command = option(command)
+    return command
+
+
+def submission_options(command: Decorated) -> Decorated:
+    """Give a command the options that say how a job is submitted."""
+    for option in reversed(_SUBMISSION_OPTIONS):
         command = option(command)
     return command
 

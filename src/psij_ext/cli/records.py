@@ -24,7 +24,7 @@ def job_record(job: Job, folder: JobFolder, executor_name: str) -> Record:
     status, info, spec = job.status, job.exit_info, job.spec or JobSpec()
     submitted, started, ended = job_times(job, folder)
     return {
-        'id': job.id,
+        'id': folder.job_id,
         'native_id': job.native_id,
         'executor': executor_name,
         'name': spec.name,

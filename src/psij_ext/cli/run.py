@@ -12,7 +12,7 @@ import click
 
 from psij_ext.cli.errors import examples, say
 from psij_ext.cli.interrupts import Interrupts
-from psij_ext.cli.options import job_options, json_option
+from psij_ext.cli.options import job_options, json_option, submission_options
 from psij_ext.cli.output import print_json
 from psij_ext.cli.records import exit_code_of, job_record, output_path
 from psij_ext.cli.submission import Submitted, submit_job
@@ -30,6 +30,7 @@ _OWN_ENDS = (ExitReason.EXITED, ExitReason.SIGNALED)
                                'psij-ext run --executor local --env OMP_NUM_THREADS=4 --cpus-per-process 4 -- ./solve',
                                'psij-ext run --nodes 2 --processes 8 --launcher mpirun -- ./simulate'))
 @job_options
+@submission_options
 @json_option
 @click.option('--quiet', is_flag=True, help='Show no states, and of the end only what the exit code does not say.')
 @verbose_option

@@ -26,15 +26,17 @@ class Submitted:
         self.executor = executor
         self.job = job
         self._work_directory = work_directory
-        self.folder = JobFolder(executor.work_directory / job.id)
+        # Under its key it may follow a job that was submitted before, whose folder has another name.
+        self.folder = (JobFolder.find(executor.work_directory, job.native_id or '')
+                       or JobFolder(executor.work_directory / job.id))
 
     def __str__(self) -> str:
-        return f'{self.job.id[:8]} ({self.job.native_id} on {self.executor.name})'
+        return f'{self.folder.job_id[:8]} ({self.job.native_id} on {self.executor.name})'
 
     def later(self, command: str) -> str:
         """Return the command line for a command on this job in a later shell."""
         place = [] if self._work_directory is None else ['--work-directory', str(self._work_directory)]
-        return shlex.join(['psij-ext', command, self.job.id[:8], *place])
+        return shlex.join(['psij-ext', command, self.folder.job_id[:8], *place])
 
 
 def submit_job(options: Mapping[str, Any], callback: AnyCallback | None = None) -> Submitted:
@@ -51,7 +53,8 @@ def submit_job(options: Mapping[str, Any], callback: AnyCallback | None = None) 
     with explained(choice):
         executor = open_executor(choice, options['work_directory'])
         try:
-            executor.submit(job)
+            executor.config.submit_retry_time = options['retry']
+            executor.submit(job, key=options['key'], resubmit_failed=options['resubmit_failed'])
         except BaseException:  # an interrupt, for one; who gets no executor cannot close it
             executor.close()
             raise

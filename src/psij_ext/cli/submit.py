@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from psij_ext.cli.errors import examples
-from psij_ext.cli.options import job_options, json_option
+from psij_ext.cli.options import job_options, json_option, submission_options
 from psij_ext.cli.output import print_json
 from psij_ext.cli.records import job_record
 from psij_ext.cli.submission import submit_job
@@ -17,6 +17,7 @@ from psij_ext.cli.verbosity import verbose_option
 @click.command('submit', epilog=examples('psij-ext submit --duration 2h --memory 4G -- ./simulate input.dat',
                                'psij-ext submit --executor slurm --attribute slurm.constraint=fast -- make check'))
 @job_options
+@submission_options
 @json_option
 @verbose_option
 def command(as_json: bool, **options: Any) -> None:
@@ -31,4 +32,4 @@ def command(as_json: bool, **options: Any) -> None:
         if as_json:
             print_json(job_record(submitted.job, submitted.folder, submitted.executor.name))
         else:
-            click.echo(f'{submitted.job.id} {submitted.job.native_id}')
+            click.echo(f'{submitted.folder.job_id} {submitted.job.native_id}')

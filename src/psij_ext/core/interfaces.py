@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import logging
 from abc import ABC, abstractmethod
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
@@ -33,6 +34,8 @@ class JobExecutorConfig(Checked):
     :param launcher_log_file: a file to which launchers write what they do.
     :param work_directory: where the executor keeps the folders of its jobs; its usual place if None.
     :param session: a name for all that a program does, run after run, by which it finds its jobs again.
+    :param submit_retry_time: for how long a submission that was refused for a reason that may pass is tried again, in
+        seconds or as a timedelta.
     """
 
     launcher_log_file: Field[str | Path | None, Path | None] = Field(
@@ -45,16 +48,21 @@ class JobExecutorConfig(Checked):
     session: Field[str | None, str | None] = Field(
         optional(checks.nonempty_text), 'A name for all that a program does, run after run.'
     )
+    submit_retry_time: Field[float | timedelta, float] = Field(
+        checks.seconds, 'Seconds for which a submission is tried again that was refused for a reason that may pass.'
+    )
 
     def __init__(
         self,
         launcher_log_file: str | Path | None = None,
         work_directory: str | Path | None = None,
         session: str | None = None,
+        submit_retry_time: float | timedelta = 60,
     ) -> None:
         self.launcher_log_file = launcher_log_file
         self.work_directory = work_directory
         self.session = session
+        self.submit_retry_time = submit_retry_time
 
 
 def _wrong_class(registry: Registry, descriptor: Descriptor, base: type) -> BrokenPlugin:

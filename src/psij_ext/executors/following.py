@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import threading
+import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from psij_ext.runtime.ending import keep_end
 from psij_ext.runtime.evidence import Patience
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.forking import renew_in_children
+from psij_ext.runtime.index_writer import IndexWriter
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.leftovers import Closable, Leftovers
 from psij_ext.runtime.monitor import StatusMonitor, StatusSource
@@ -41,8 +43,13 @@ class FollowingExecutor(ControllingExecutor):
         self._lock = threading.Lock()
         self._membership: Membership | None = None
         self._callbacks = CallbackThread(f'psij-ext callbacks of {type(self).__name__}')
-        self._closables: list[Closable] = [self._callbacks]
+        self._index = IndexWriter()
+        self._closables: list[Closable] = [self._callbacks, self._index]
         self._leftovers = Leftovers(self, *self._closables)
+        # The jobs that were attached to, whose folders, if they have any, are called by other ids.
+        self._attached: set[str] = set()
+        # The jobs that follow those that had their keys before.
+        self._heirs: set[str] = set()
         # The jobs that nobody follows since `close`, or that the parent follows of a process that was forked off.
         self._left: dict[str, Followed] = {}
         renew_in_children(self)
@@ -155,11 +162,24 @@ class FollowingExecutor(ControllingExecutor):
             job._set_exit_info(exit_info)
             folder = JobFolder.find(self.work_directory, job.native_id or '')
             if folder is not None:
-                # Whoever only attached to it gave it another id.
-                keep_end(folder, status, exit_info, reported=folder.job_id == job.id)
-                if status.state is JobState.COMPLETED and not self._keeps_files:
-                    folder.tidy()
+                self._keep_end(folder, job, status, exit_info)
         self._update_job_status(job, status, requeued)
+
+    def _keep_end(self, folder: JobFolder, job: Job, status: JobStatus, exit_info: ExitInfo) -> None:
+        # Whoever only attached to it gave it another id.
+        reported = folder.job_id == job.id or job.id in self._heirs
+        keep_end(folder, status, exit_info, reported=reported)
+        self._index.ended(folder.job_id, status, exit_info)
+        if reported:
+            self._index.reported(folder.job_id, time.time())
+        if status.state is JobState.COMPLETED and not self._keeps_files:
+            folder.tidy()
+
+    def _update_job_status(self, job: Job, status: JobStatus, requeued: bool = False) -> None:
+        for transition in job._record(status, requeued):
+            if not transition.final and job.id not in self._attached:
+                self._index.entered_state(job.id, transition.state, transition.time, requeued=requeued)
+            self._notify(job, transition)
 
     def _notify(self, job: Job, status: JobStatus) -> None:
         if job._callback is not None or self._callback is not None:

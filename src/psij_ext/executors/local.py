@@ -49,6 +49,7 @@ class LocalExecutorConfig(JobExecutorConfig):
     :param cancel_grace: how long a job has between TERM and KILL when it is cancelled or its time is over.
     :param keep_files: whether the script of a job that succeeded is kept.
     :param session: a name for all that a program does, run after run, by which it finds its jobs again.
+    :param submit_retry_time: for how long a submission that was refused for a reason that may pass is tried again.
     """
 
     max_processes: Field[int | None, int | None] = Field(optional(checks.positive), 'Cores that jobs may use together.')
@@ -63,8 +64,9 @@ class LocalExecutorConfig(JobExecutorConfig):
         cancel_grace: Seconds = 10,
         keep_files: bool = False,
         session: str | None = None,
+        submit_retry_time: Seconds = 60,
     ) -> None:
-        super().__init__(launcher_log_file, work_directory, session)
+        super().__init__(launcher_log_file, work_directory, session, submit_retry_time)
         self.max_processes = max_processes
         self.cancel_grace = cancel_grace
         self.keep_files = keep_files

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from typing import List, Tuple
+from typing import Callable, List, Tuple
 
 from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
@@ -31,6 +31,9 @@ class RecoveringExecutor(ReturningExecutor):
     def __init__(self, url: str | None = None, config: JobExecutorConfig | None = None) -> None:
         super().__init__(url=url, config=config)
         self._has_settled = False
+        # How it is waited for others; tests pass their own.
+        self.clock: Callable[[], float] = time.monotonic
+        self.sleep: Callable[[float], None] = time.sleep
 
     # -- what subclasses give
 
@@ -74,12 +77,22 @@ class RecoveringExecutor(ReturningExecutor):
                 give_up(folder, journal.not_submitted or '', reported=True)
             else:
                 folder.note_owner(processes.this_process())
+                self._index_again(job, journal)
                 job._bind(self)
                 followed.append(self._taken_up(job, journal.native_id))
         self._come_back(followed)
         return recovered
 
     # -- the steps
+
+    def _index_again(self, job: Job, journal: Journal) -> None:
+        """See to it that the index has a job, too, whose process ended before it had."""
+        record = journal.submission or {}
+        key, session = record.get('key'), record.get('session')
+        self._index.submitted(
+            job.id, executor=self.name, url=self.url, name=None if job.spec is None else job.spec.name,
+            key=key if isinstance(key, str) else None, session=session if isinstance(session, str) else None,
+            work_directory=self.work_directory, native_id=journal.native_id, time=journal.submitted or 0.0)
 
     def _get_monitor(self) -> StatusMonitor:
         monitor = super()._get_monitor()
@@ -95,7 +108,7 @@ class RecoveringExecutor(ReturningExecutor):
 
     def _is_left(self, journal: Journal) -> bool:
         """Whether nobody looks after a job any more that somebody should look after."""
-        if journal.submission is None or journal.reported or journal.submission.get('url') != self.url:
+        if journal.submission is None or journal.reported is not None or journal.submission.get('url') != self.url:
             return False
         alive = processes.is_alive(journal.owner)
         if alive is None and journal.is_open:

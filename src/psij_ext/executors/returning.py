@@ -75,13 +75,20 @@ class ReturningExecutor(FollowingExecutor):
 
         :param folders: the jobs' folders. One whose job was not submitted is passed over.
         """
-        return self._look([remember(folder, self) for folder in folders if folder.read_journal().native_id is not None])
+        seen = self._look([remember(folder, self) for folder in folders if folder.read_journal().native_id is not None])
+        for job_id in seen.kept:
+            job = seen.jobs[job_id]
+            if job.exit_info is not None:
+                self._index.ended(job_id, job.status, job.exit_info)
+        return seen
 
     # -- the steps
 
     def _taken_up(self, job: Job, native_id: str) -> Followed:
         job._set_native_id(native_id)
         folder = JobFolder.find(self.work_directory, native_id)
+        if folder is None or folder.job_id != job.id:
+            self._attached.add(job.id)
         if folder is not None and job.spec is None:
             job.spec = read_spec(folder)
         journal = Journal({}) if folder is None else folder.read_journal()
@@ -115,7 +122,7 @@ class ReturningExecutor(FollowingExecutor):
         # A scheduler that lost its state gives ids a second time: what it says of them is about another job.
         first, second = look(self._make_source(), ours), look(SilentSource(), reused)
         return Look({**first.jobs, **second.jobs}, first.missing | second.missing,
-                    first.uncertain | second.uncertain, first.trouble)
+                    first.uncertain | second.uncertain, first.kept | second.kept, first.trouble)
 
     def _has_lost_its_id(self, followed: Followed) -> bool:
         if followed.folder is None:

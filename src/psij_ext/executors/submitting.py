@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import functools
 import logging
+import shutil
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Callable
 
 from psij_ext.core.interfaces import JobExecutorConfig, Launcher
 from psij_ext.core.job import Job
@@ -18,7 +18,8 @@ from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import InvalidJobException, PsijExtError, SubmitException, SubmitUncertain
-from psij_ext.executors.recovering import RecoveringExecutor, give_up
+from psij_ext.executors.keyed import KeyedExecutor
+from psij_ext.executors.recovering import give_up
 from psij_ext.executors.remembering import own_stderr
 from psij_ext.runtime import processes
 from psij_ext.runtime.followed import Followed
@@ -29,8 +30,11 @@ from psij_ext.runtime.spares import SpareFolders
 
 logger = logging.getLogger(__name__)
 
+# Between two attempts at a submission that was refused for a reason that may pass.
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 
-class SubmittingExecutor(RecoveringExecutor):
+
+class SubmittingExecutor(KeyedExecutor):
     """An executor that keeps a folder for each job that it submits, and follows it.
 
     Subclasses render a job (`render`) and start it (`_start`).
@@ -41,9 +45,6 @@ class SubmittingExecutor(RecoveringExecutor):
         self._spares = SpareFolders()
         self._close_last(self._spares)
         self._launchers: dict[str, Launcher] = {}
-        # Between two attempts at a submission; tests pass their own.
-        self.clock: Callable[[], float] = time.monotonic
-        self.sleep: Callable[[float], None] = time.sleep
 
     # -- what subclasses give
 
@@ -73,15 +74,22 @@ class SubmittingExecutor(RecoveringExecutor):
 
     # -- the interface
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Job, *, key: str | None = None, resubmit_failed: bool = False) -> None:
         """Hand a job to the scheduler; the job has its native id afterwards.
 
+        Under a key that has a job already, from this program's last run or from another process at this moment, nothing
+        is submitted, and `job` follows that one, whatever its own spec: a program may be run again as it is.
+
+        :param job: the job.
+        :param key: a name for this submission, any text; the keys of a work directory are apart from those of others.
+        :param resubmit_failed: whether it is submitted anew where the former job failed or was cancelled.
         :raises InvalidJobException: if it cannot be run as it is written, or was submitted before.
         :raises SubmitException: if the scheduler refused it; the job stays NEW and may be submitted again. If the
             reason may pass, that was tried for a while.
         :raises SubmitUncertain: if nobody knows; do not submit it again.
         """
         spec = make_absolute(self._check_job(job), Path.cwd())
+        _check_key(key)
         with self._lock:
             if job.executor is not None:
                 raise InvalidJobException(
@@ -92,7 +100,15 @@ class SubmittingExecutor(RecoveringExecutor):
             copied = copy.copy(job)
             copied.spec = spec
             folder = self._make_folder(job.id)
-            native_id = self._start_patiently(copied, folder, spec)
+            if key is not None:
+                self._write_record(folder, spec, new_nonce(), key)
+                other = self._find_by_key(key, job, resubmit_failed)
+                if other is not None:
+                    shutil.rmtree(folder.path)
+                    job._bind(None)
+                    self._follow_former(job, other)
+                    return
+            native_id = self._start_patiently(copied, folder, spec, key)
         except SubmitUncertain:
             raise  # it stays bound: a second submission might make it run twice
         except OSError as error:
@@ -103,7 +119,7 @@ class SubmittingExecutor(RecoveringExecutor):
             if folder is not None:
                 give_up(folder, str(error) or type(error).__name__, reported=True)
             raise
-        self._follow_submitted(job, native_id, folder, spec)
+        self._follow_submitted(job, native_id, folder, spec, key)
 
     def preview(self, job: Job) -> tuple[str, Sequence[str]]:
         """Return the script that `submit` would write and the command that it would run; nothing is written or run.
@@ -116,12 +132,13 @@ class SubmittingExecutor(RecoveringExecutor):
 
     # -- the steps of a submission
 
-    def _start_patiently(self, job: Job, folder: JobFolder, spec: JobSpec) -> str:
+    def _start_patiently(self, job: Job, folder: JobFolder, spec: JobSpec, key: str | None) -> str:
         """Start a job, once more and under another nonce each time that it is refused for a reason that may pass."""
-        pauses = Pauses(self._retry_time, self.clock)
+        pauses = Pauses(self.config.submit_retry_time, self.clock, _FIRST_PAUSE, _LONGEST_PAUSE)
+        level = logging.WARNING
         while True:
             nonce = new_nonce()
-            self._write_record(folder, spec, nonce)
+            self._write_record(folder, spec, nonce, key)
             try:
                 return self._start(job, folder, nonce)
             except SubmitUncertain:
@@ -130,13 +147,9 @@ class SubmittingExecutor(RecoveringExecutor):
                 pause = pauses.next() if refusal.transient else None
                 if pause is None:
                     raise
-                logger.warning('Job %s will be submitted again in %.0f s: %s', job.id, pause, refusal)
+                logger.log(level, 'It is submitted again for up to %g s: %s', self.config.submit_retry_time, refusal)
+                level = logging.DEBUG  # once is enough
             self.sleep(pause)
-
-    @property
-    def _retry_time(self) -> float:
-        """For how many seconds a submission is tried again that was refused for a reason that may pass."""
-        return 0.0
 
     def _make_folder(self, job_id: str) -> JobFolder:
         work_directory = self.work_directory
@@ -148,13 +161,15 @@ class SubmittingExecutor(RecoveringExecutor):
         """Make the folder of a next job on another thread, while this one waits for the submit command."""
         self._callbacks.call(functools.partial(self._spares.add, self.work_directory))
 
-    def _write_record(self, folder: JobFolder, spec: JobSpec, nonce: str) -> None:
+    def _write_record(self, folder: JobFolder, spec: JobSpec, nonce: str, key: str | None) -> None:
         folder.open_journal({
             'format': 1, 'job_id': folder.job_id, 'executor': self.name, 'url': self.url, 'nonce': nonce,
-            'submitted': time.time(), 'owner': processes.this_process(), 'session': self.config.session,
+            'submitted': time.time(), 'owner': processes.this_process(), 'session': self.config.session, 'key': key,
         }, JSONSerializer().dumps(spec))
 
-    def _follow_submitted(self, job: Job, native_id: str, folder: JobFolder, spec: JobSpec) -> None:
+    def _follow_submitted(
+        self, job: Job, native_id: str, folder: JobFolder, spec: JobSpec, key: str | None,
+    ) -> None:
         job._set_native_id(native_id)
         try:
             folder.set_native_id(native_id)
@@ -162,9 +177,23 @@ class SubmittingExecutor(RecoveringExecutor):
             # The job is submitted, come what may: this process follows it by the id that it has in memory.
             logger.warning('The native id %s of job %s cannot be kept in %s: %s',
                            native_id, job.id, folder.path, error)
+        self._index.submitted(
+            job.id, executor=self.name, url=self.url, name=spec.name, key=key, session=self.config.session,
+            work_directory=self.work_directory, native_id=native_id, time=time.time())
         self._update_job_status(job, JobStatus(JobState.QUEUED))
         self._get_monitor().follow(Followed(
             job, native_id, folder, self._report, stderr_path=own_stderr(spec), patience=self._patience()))
+
+    def _follow_former(self, job: Job, native_id: str) -> None:
+        """Let a job follow the one that was submitted before it under its key."""
+        self._heirs.add(job.id)
+        self.attach(job, native_id)
+        former = JobFolder.find(self.work_directory, native_id)
+        if former is not None and not job.status.final:
+            try:
+                former.note_owner(processes.this_process())
+            except OSError as error:
+                logger.debug('That this process follows %s cannot be kept: %s', former.path, error)
 
     def _launcher(self, spec: JobSpec) -> Launcher:
         name = spec.launcher or Launcher.DEFAULT_LAUNCHER_NAME
@@ -174,3 +203,8 @@ class SubmittingExecutor(RecoveringExecutor):
             except PsijExtError as error:
                 raise InvalidJobException(f'JobSpec.launcher: {error}', error) from error
         return self._launchers[name]
+
+
+def _check_key(key: str | None) -> None:
+    if key is not None and (not isinstance(key, str) or not key):
+        raise InvalidJobException(f'The key of a submission is a text that is not empty, not {key!r}.')

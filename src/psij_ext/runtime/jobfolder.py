@@ -211,7 +211,7 @@ class JobFolder:
 
     def note_not_submitted(self, reason: str, *, reported: bool) -> None:
         """Keep that the submission came to nothing, and that its script, should it start all the same, runs nothing."""
-        self._append('journal', Journal.line(not_submitted=reason, **({'reported': True} if reported else {})))
+        self._append('journal', Journal.line(not_submitted=reason, **({'reported': time.time()} if reported else {})))
 
     # -- what the script says
 
@@ -251,7 +251,7 @@ class JobFolder:
 
         :param reported: whether whoever submitted the job was told.
         """
-        self._append('journal', Journal.line(end=end, **({'reported': True} if reported else {})))
+        self._append('journal', Journal.line(end=end, **({'reported': time.time()} if reported else {})))
 
     def note_owner(self, owner: Mapping[str, object]) -> None:
         """Keep which process looks after the job from now on."""

@@ -90,9 +90,10 @@ class Journal:
         return end if isinstance(end, dict) else None
 
     @property
-    def reported(self) -> bool:
-        """Whether whoever looks after the job was told of its end, or that it was not submitted."""
-        return self._entries.get('reported') is True
+    def reported(self) -> float | None:
+        """When whoever looks after the job was told of its end, or that it was not submitted; None before that."""
+        reported = self._entries.get('reported')
+        return reported if isinstance(reported, float) else None
 
     def _text(self, name: str) -> str | None:
         value = self._entries.get(name)

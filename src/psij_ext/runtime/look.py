@@ -31,6 +31,7 @@ class Look:
 
     :param jobs: the jobs by their ids, with the status and the exit information that could be had.
     :param uncertain: the ids of those that are over, of which the scheduler may still come to say otherwise.
+    :param kept: the ids of those whose end was found out by this look and kept in their folders.
     :param missing: the ids of those that the scheduler does not know and that left no record of an end. They may be
         lost; network file systems hide new files for up to a minute.
     :param trouble: why the scheduler did not answer; None if it did, or was not asked.
@@ -39,6 +40,7 @@ class Look:
     jobs: Mapping[str, Job]
     missing: frozenset[str] = frozenset()
     uncertain: frozenset[str] = frozenset()
+    kept: frozenset[str] = frozenset()
     trouble: Exception | None = None
 
 
@@ -69,7 +71,7 @@ def look(source: StatusSource, jobs: Sequence[Followed]) -> Look:
         monitor.take(followed)
     for now in _TICKS:
         monitor.poll_once(now)
-    uncertain = set()
+    uncertain, kept = set(), set()
     for followed in waiting:
         exit_info = followed.job.exit_info
         if exit_info is None:
@@ -78,9 +80,10 @@ def look(source: StatusSource, jobs: Sequence[Followed]) -> Look:
             uncertain.add(followed.job.id)
         elif followed.folder is not None:
             keep_end(followed.folder, followed.job.status, exit_info)
+            kept.add(followed.job.id)
     missing = frozenset(followed.job.id for followed in waiting
                         if followed.absent_since is not None and not followed.job.status.final)
-    return Look(by_id, missing, frozenset(uncertain), monitor.trouble)
+    return Look(by_id, missing, frozenset(uncertain), frozenset(kept), monitor.trouble)
 
 
 def record_silently(job: Job, status: JobStatus, exit_info: ExitInfo | None, requeued: bool) -> None:

@@ -13,7 +13,6 @@ _GROWTH = 4.0
 _SHORTEST_REST = 0.1
 _SHORTEST_STEP = 0.5
 _LONGEST_BACKOFF = 600.0
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 # The cause of an end is asked for so many times between two regular queries, each time after twice the pause.
 _EARLY_QUERIES = 4
 _FIRST_PAUSE = 0.125
@@ -39,17 +38,20 @@ class Pauses:
 
     :param seconds: how long to go on.
     :param clock: gives monotonic seconds.
+    :param first: how long the first pause is, in seconds, give or take a fifth.
+    :param longest: to what they grow, each to twice the one before.
     """
 
-    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+    def __init__(self, seconds: float, clock: Callable[[], float], first: float, longest: float) -> None:
         self._clock = clock
         self._until = clock() + seconds
-        self._next = _SHORTEST_PAUSE
+        self._next = first
+        self._longest = longest
 
     def next(self) -> float | None:
         """Return how long to wait before the next attempt; None if there should be none."""
         pause = self._next * random.uniform(0.8, 1.2)
-        self._next = min(self._next * 2, _LONGEST_PAUSE)
+        self._next = min(self._next * 2, self._longest)
         return pause if self._clock() + pause <= self._until else None
 
 

@@ -309,8 +309,8 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         return self._batch_config.keep_files
 
     @property
-    def _retry_time(self) -> float:
-        return self._batch_config.submit_retry_time
+    def _longest_wait(self) -> float:
+        return self._batch_config.submit_timeout + self.config.submit_retry_time
 
     def _patience(self) -> Patience:
         grace = self._batch_config.absence_grace

@@ -22,9 +22,9 @@ class BatchSchedulerExecutorConfig(JobExecutorConfig):
     :param keep_files: whether the script of a job that succeeded is kept.
     :param command_timeout: after how long a command of the scheduler that gives no answer is killed.
     :param submit_timeout: the same for the submit command.
-    :param submit_retry_time: for how long a submission that was refused for a reason that may pass is tried again.
     :param absence_grace: how long a job must be found nowhere before it is called lost.
     :param session: a name for all that a program does, run after run, by which it finds its jobs again.
+    :param submit_retry_time: for how long a submission that was refused for a reason that may pass is tried again.
     """
 
     queue_polling_interval: Field[Seconds, float] = Field(checks.seconds, 'Seconds between two queries.')
@@ -33,7 +33,6 @@ class BatchSchedulerExecutorConfig(JobExecutorConfig):
     keep_files: Field[bool, bool] = Field(checks.flag, 'Whether the script of a job that succeeded is kept.')
     command_timeout: Field[Seconds, float] = Field(checks.seconds, 'Seconds after which a command is killed.')
     submit_timeout: Field[Seconds, float] = Field(checks.seconds, 'Seconds after which submitting is killed.')
-    submit_retry_time: Field[Seconds, float] = Field(checks.seconds, 'Seconds for which a refusal may pass.')
     absence_grace: Field[Seconds, float] = Field(checks.seconds, 'Seconds of absence that make a job lost.')
 
     def __init__(
@@ -47,10 +46,10 @@ class BatchSchedulerExecutorConfig(JobExecutorConfig):
         command_timeout: Seconds = 60,
         submit_timeout: Seconds = 60,
         absence_grace: Seconds = 120,
-        submit_retry_time: Seconds = 60,
         session: str | None = None,
+        submit_retry_time: Seconds = 60,
     ) -> None:
-        super().__init__(launcher_log_file, work_directory, session)
+        super().__init__(launcher_log_file, work_directory, session, submit_retry_time)
         self.queue_polling_interval = queue_polling_interval
         self.initial_queue_polling_delay = initial_queue_polling_delay
         self.queue_polling_error_threshold = queue_polling_error_threshold
@@ -58,4 +57,3 @@ class BatchSchedulerExecutorConfig(JobExecutorConfig):
         self.command_timeout = command_timeout
         self.submit_timeout = submit_timeout
         self.absence_grace = absence_grace
-        self.submit_retry_time = submit_retry_time

@@ -1,0 +1,72 @@
+"""Which work directories this user has used: in a list of its own, so that the index can be made again from nothing.
+
+The list is a file with a JSON text a line, only ever added to. The newline comes first, so that a line that was cut
+short spoils no other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+from psij_ext.runtime.places import default_work_directory, user_state_folder
+
+_NAME = 'work-directories'
+
+
+def known_work_directories(folder: Path | None = None) -> list[Path]:
+    """Return the work directories that are known, the usual one first; some may be gone.
+
+    :param folder: where the list lies; the user's state folder if None.
+    :return: what one gives to an executor's config as `work_directory`; it has a folder for each executor.
+    """
+    known = [default_work_directory(), *map(Path, _listed(_list_in(folder)))]
+    return list(dict.fromkeys(known))
+
+
+def remember_work_directory(work_directory: Path, folder: Path | None = None) -> None:
+    """Put a work directory on the list if it is not there yet.
+
+    :param work_directory: an absolute path.
+    :param folder: where the list lies; the user's state folder if None.
+    :raises OSError: if it cannot be kept.
+    """
+    path = _list_in(folder)
+    if str(work_directory) in _listed(path):
+        return
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    with os.fdopen(descriptor, 'wb') as file:
+        if not _is_ours(descriptor):
+            raise PermissionError(f'{path} is not a file of yours')
+        os.fchmod(descriptor, 0o600)  # whatever the umask left of it
+        file.write(b'\n' + json.dumps(str(work_directory)).encode())
+
+
+def _list_in(folder: Path | None) -> Path:
+    return (user_state_folder() if folder is None else folder) / _NAME
+
+
+def _listed(path: Path) -> list[str]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return []
+    if not _is_ours(descriptor):
+        os.close(descriptor)
+        return []
+    with os.fdopen(descriptor, 'rb') as file:
+        content = file.read()
+    listed = []
+    for line in content.splitlines():
+        try:
+            listed.append(json.loads(line))
+        except ValueError:
+            continue
+    return [each for each in listed if isinstance(each, str) and each.startswith('/')]
+
+
+def _is_ours(descriptor: int) -> bool:
+    facts = os.fstat(descriptor)
+    return facts.st_uid == os.geteuid() and stat.S_ISREG(facts.st_mode)
