@@ -34,6 +34,7 @@ class Scheduler:
 
     def __init__(self) -> None:
         self.has_accounting = False
+        self.tells_usage = True
         self.queued: dict[str, Observation] = {}
         self.accounted: dict[str, Observation] = {}
         self.failure: Exception | None = None
