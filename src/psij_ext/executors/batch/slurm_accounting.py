@@ -84,7 +84,7 @@ def _usage(record: Record, steps: Sequence[Record]) -> ResourceUsage:
     return ResourceUsage(
         wall_time=timedelta(seconds=elapsed) if start is not None and elapsed is not None else None,
         cpu_time=timedelta(seconds=cpu_time) if cpu_time else None,
-        cpu_percent=100.0 * cpu_time / elapsed if ran and cpu_time and elapsed else None,
+        cpu_percent=round(100.0 * cpu_time / elapsed, 1) if ran and cpu_time and elapsed else None,
         max_rss=_largest(steps, 'MaxRSS'),
         max_vmem=_largest(steps, 'MaxVMSize'),
         cpus=number(record['AllocCPUS']) or None if ran else None,
