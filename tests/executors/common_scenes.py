@@ -40,7 +40,7 @@ def success_and_its_usage(stage: Stage) -> None:
     play = stage.play('exit 0')
     play.ends(f'{RAN} COMPLETED', ExitReason.EXITED, 0)
     play.until(lambda: play.usage.raw, 'the scheduler does not tell what it used')
-    assert play.usage.wall_time is not None
+    assert play.usage.wall_time
     play.until(lambda: (kept := kept_end(play.work_folder)) is not None and kept[1] == play.job.exit_info, 'it is not kept')
     assert play.seen == f'{RAN} COMPLETED'
 
