@@ -156,6 +156,15 @@ def test_the_reason_of_an_end_is_its_message() -> None:
     assert (waited.message, (waited.metadata or {})['native_reason']) == (None, 'Priority')
 
 
+@pytest.mark.parametrize(('status', 'reason', 'message'), [
+    (768, 'NonZeroExitCode', None), (9, 'JobLaunchFailure', 'Its script was ended by signal 9.'),
+    (4021, 'JobLaunchFailure', 'JobLaunchFailure')])
+def test_a_message_says_what_is_not_said_elsewhere_and_is_true(status: int, reason: str, message: str | None) -> None:
+    """Slurm calls it a launch failure, too, when a script is killed that has run for long."""
+    seen = queued('FAILED', status, reason=reason).status
+    assert (seen.message, (seen.metadata or {})['native_reason']) == (message, reason)
+
+
 def test_a_success_has_no_message() -> None:
     assert queued('COMPLETED', reason='JobHeldUser').status.message is None
 
