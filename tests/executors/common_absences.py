@@ -146,7 +146,7 @@ def cancel_while_pending_forgotten(stage: Stage) -> None:
 def cancel_after_a_failure_forgotten(stage: Stage) -> None:
     """It had failed before anybody asked for its end: schedulers say nothing against such a cancel."""
     play = unfollowed(stage, 'exit 3')
-    play.until(play.work_folder.read_exit, 'it does not end')
+    stage.wait_until_over(play)
     play.job.cancel()
     stage.executor.close()
     later(play).ends(f'{RAN} FAILED', ExitReason.EXITED, 3)
