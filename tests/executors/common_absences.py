@@ -143,6 +143,15 @@ def cancel_while_pending_forgotten(stage: Stage) -> None:
     later(play).ends('QUEUED CANCELED', ExitReason.CANCELED)
 
 
+def cancel_after_a_failure_forgotten(stage: Stage) -> None:
+    """It had failed before anybody asked for its end: schedulers say nothing against such a cancel."""
+    play = unfollowed(stage, 'exit 3')
+    stage.wait_until_over(play)
+    play.job.cancel()
+    stage.executor.close()
+    later(play).ends(f'{RAN} FAILED', ExitReason.EXITED, 3)
+
+
 def script_killed_forgotten(stage: Stage) -> None:
     play = unfollowed(stage, STAY)
     os.kill(stage.script_above(int(play.hear())), signal.SIGKILL)
@@ -153,4 +162,4 @@ FORGOTTEN = (
     success_forgotten, exit_code_forgotten, child_killed_forgotten, cancel_by_others_forgotten,
     cancel_by_others_that_is_called_a_success_forgotten, cancel_by_others_of_one_that_ignores_it_forgotten,
     cancel_and_no_record_forgotten,
-    cancel_while_pending_forgotten, script_killed_forgotten)
+    cancel_while_pending_forgotten, cancel_after_a_failure_forgotten, script_killed_forgotten)

@@ -9,6 +9,7 @@ import signal
 from stage_of_truth import STAY, STAY_POLITE, STAY_STUBBORN, Play, Stage
 
 from psij_ext import ExitReason
+from psij_ext.runtime.ending import kept_end
 
 RAN = 'QUEUED ACTIVE'
 AN_HOUR = 3600
@@ -32,6 +33,16 @@ def was_killed_without_a_word(play: Play) -> None:
 
 def success(stage: Stage) -> None:
     stage.play('exit 0').ends(f'{RAN} COMPLETED', ExitReason.EXITED, 0)
+
+
+def success_and_its_usage(stage: Stage) -> None:
+    """The end is not put off for what the scheduler has to tell, and the job's folder keeps that, too."""
+    play = stage.play('exit 0')
+    play.ends(f'{RAN} COMPLETED', ExitReason.EXITED, 0)
+    play.until(lambda: play.usage.raw, 'the scheduler does not tell what it used')
+    assert play.usage.wall_time
+    play.until(lambda: (kept := kept_end(play.work_folder)) is not None and kept[1] == play.job.exit_info, 'it is not kept')
+    assert play.seen == f'{RAN} COMPLETED'
 
 
 def exit_code(stage: Stage) -> None:

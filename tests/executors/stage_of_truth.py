@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Callable, ClassVar, Optional, Tuple
 
-from psij_ext import ExitInfo, ExitReason, Job, JobAttributes, JobSpec, JobState, JobStatus
+from psij_ext import ExitInfo, ExitReason, Job, JobAttributes, JobSpec, JobState, JobStatus, ResourceUsage
 from psij_ext.executors.batch import BatchSchedulerExecutor
 from psij_ext.runtime.command import CommandResult, SubprocessRunner
 from psij_ext.runtime.jobfolder import JobFolder
@@ -272,6 +272,13 @@ class Play:
         assert re.fullmatch(states, self.seen), self._account
         assert info.reason is reason, self._account
         return info
+
+    @property
+    def usage(self) -> ResourceUsage:
+        """What is known by now of what the job used that is over."""
+        assert self.job.exit_info is not None
+        assert self.job.exit_info.usage is not None
+        return self.job.exit_info.usage
 
     def until(self, happened: Callable[[], object], what: str, seconds: float = SECONDS) -> None:
         """Wait for what no callback tells."""

@@ -35,6 +35,7 @@ class FakeSource:
     def __init__(self, clock: Clock, has_accounting: bool = False) -> None:
         self.clock = clock
         self.has_accounting = has_accounting
+        self.tells_usage = False
         self.rows: dict[str, Observation] = {}
         self.accounts: dict[str, Observation] = {}
         self.missing_elements: set[str] = set()
@@ -96,7 +97,7 @@ class Scene:
         return job
 
     def report(self, job: Job, status: JobStatus, exit_info: ExitInfo | None, requeued: bool) -> None:
-        if exit_info is not None and not job.status.final:
+        if exit_info is not None:
             job._set_exit_info(exit_info)
         self.seen[job.id] += [transition.state for transition in job._record(status, requeued)]
 

@@ -320,6 +320,25 @@ def test_a_cancel_that_the_scheduler_confirms() -> None:
     assert_ended(given, JobState.CANCELED, ExitReason.CANCELED, 0)
 
 
+@pytest.mark.parametrize('known', [
+    {}, {'exit_record': record(143, term=True)}, {'cancel_acknowledged': True, 'leaves_record': True},
+    {'exit_record': record(143, term=True), 'cancel_acknowledged': True}])
+def test_who_cancelled_is_told_where_accounting_knows_it(known: dict[str, Any]) -> None:
+    given = evidence(seen(JobState.CANCELED, ExitReason.CANCELED),
+                     seen(JobState.CANCELED, ExitReason.CANCELED, message='by somebody'), waited_for_cause=0.0, **known)
+    judgement = judged(given)
+    assert judgement.status is not None
+    assert judgement.exit_info is not None
+    assert judgement.status.message == judgement.exit_info.message == 'by somebody'
+
+
+def test_the_words_of_an_accounting_that_knows_another_end_are_not_told() -> None:
+    given = evidence(seen(JobState.CANCELED, ExitReason.CANCELED), seen(JobState.FAILED, ExitReason.EXITED, message='other'))
+    judgement = judged(given)
+    assert judgement.status is not None
+    assert judgement.status.message is None
+
+
 # preemption and node failure: the queue's last words
 
 

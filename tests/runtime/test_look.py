@@ -34,6 +34,7 @@ class Scheduler:
 
     def __init__(self) -> None:
         self.has_accounting = False
+        self.tells_usage = True
         self.queued: dict[str, Observation] = {}
         self.accounted: dict[str, Observation] = {}
         self.failure: Exception | None = None
@@ -176,7 +177,7 @@ def test_an_end_of_just_now_is_not_kept_because_its_cause_may_follow(executor, r
 
 def test_an_end_that_only_the_scheduler_saw_outlives_its_memory(executor, remember):
     executor.scheduler.queued = {'7': Observation(
-        JobStatus(JobState.FAILED, message='OUT_OF_MEMORY', metadata={'native_state': 'OUT_OF_MEMORY'}),
+        JobStatus(JobState.FAILED, message='OUT_OF_MEMORY', metadata={'native_state': 'OUT_OF_MEMORY', 'native_reason': 'why'}),
         ExitReason.OUT_OF_MEMORY, signal=9)}
     folder = remember('7')
     executor.look([folder])
@@ -185,7 +186,7 @@ def test_an_end_that_only_the_scheduler_saw_outlives_its_memory(executor, rememb
     assert job.exit_info is not None
     assert (job.status.state, job.exit_info.reason, job.exit_info.signal) == (
         JobState.FAILED, ExitReason.OUT_OF_MEMORY, 9)
-    assert job.status.metadata == {'native_state': 'OUT_OF_MEMORY'}
+    assert job.status.metadata == {'native_state': 'OUT_OF_MEMORY', 'native_reason': 'why', 'attempt': 1}
 
 
 def test_a_missing_job_is_not_called_lost(executor, remember):

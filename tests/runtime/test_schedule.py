@@ -124,6 +124,28 @@ def test_a_silent_scheduler_is_asked_less_and_less_and_never_given_up() -> None:
     assert all(600.0 * 0.8 <= pause <= 600.0 * 1.2 for pause in pauses[7:])
 
 
+def test_programs_that_failed_together_do_not_come_back_together() -> None:
+    schedules = [started() for _ in range(10)]
+    for schedule in schedules:
+        schedule.failed(FIRST)
+    assert len({schedule.next for schedule in schedules}) > 1
+
+
+def test_a_job_that_was_submitted_shows_that_the_scheduler_is_back() -> None:
+    schedule = started()
+    for _ in range(8):
+        schedule.failed(schedule.next)
+    failed_at = schedule._asked_at
+    schedule.submitted(failed_at + 100.0)
+    assert schedule.next == failed_at + 100.0 + FIRST
+    # It may take jobs and still not answer.
+    schedule.failed(schedule.next)
+    asked_at = schedule._asked_at
+    for second in range(10):
+        schedule.submitted(asked_at + second)
+    assert schedule.next == asked_at + INTERVAL
+
+
 def test_an_answer_ends_the_backoff() -> None:
     schedule = started()
     for _ in range(8):

@@ -30,7 +30,7 @@ class ExitReason(Enum):
     NEVER_STARTED = 'never started'
     """It left the queue without having run."""
     LAUNCH_FAILED = 'launch failed'
-    """Its command could not be started."""
+    """It came to no launch. A command that is not there is launched, and exits with 127."""
     SUBMIT_FAILED = 'submit failed'
     """The scheduler never took it."""
     LOST = 'lost'
@@ -44,9 +44,10 @@ class ExitReason(Enum):
 class ResourceUsage:
     """What a job used; None stands for what is not known, never for nothing.
 
-    Each field is the scheduler's where its accounting was asked how the job ended and knows it, else it is what the
-    job's own script measured. The end of a job that completed is reported at once, from the script's record, and its
-    accounting is not asked for: so its figures are the script's. The script measures all that it does: staging, the
+    Each field is the scheduler's where its accounting knows it, else it is what the job's own script measured. The end
+    of a job that completed is reported at once, from the script's record, so that its figures are the script's at
+    first; one of the next queries brings those of accounting, unless the executor is closed before, and
+    `Job.exit_info` has them then. The script measures all that it does: staging, the
     scripts before and after the launch, and the launch. Where the launcher starts processes that are not the script's
     descendants, as `srun` does and `mpirun` under a scheduler or on several nodes may, it cannot measure CPU time and
     memory; and what a job's descendants used that nobody waited for is not in the CPU time.
@@ -65,7 +66,7 @@ class ResourceUsage:
     :param submit_time: when it was submitted; this moment and the others know their time zone.
     :param start_time: when it began to run.
     :param end_time: when it ended.
-    :param raw: the scheduler's own names and values; None where the scheduler was not asked.
+    :param raw: the scheduler's own names and values; None where it has not told them.
     """
 
     wall_time: timedelta | None = None

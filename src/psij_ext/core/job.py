@@ -7,6 +7,7 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Callable, Union
 
@@ -222,8 +223,15 @@ class Job:
     def _set_native_id(self, native_id: str) -> None:
         self._native_id = native_id
 
-    def _set_exit_info(self, exit_info: ExitInfo) -> None:
+    def _set_exit_info(self, exit_info: ExitInfo) -> ExitInfo:
+        """Take how the job ended, or what became known since of what it used: nothing else of an end changes.
+
+        :return: what is known now.
+        """
+        if self._status.final and self._exit_info is not None:
+            exit_info = replace(self._exit_info, usage=exit_info.usage)
         self._exit_info = exit_info
+        return exit_info
 
     def _record(self, status: JobStatus, requeued: bool = False) -> tuple[JobStatus, ...]:
         """Take a status if it moves the job on, and wake those who wait for it.

@@ -129,13 +129,28 @@ class ControllingExecutor(JobExecutor):
         native_ids = list(dict.fromkeys(native_id for _, native_id in alive))
         if not native_ids:
             return failures
+        over = {native_id for job, native_id in alive if self._has_ended(job, native_id)}
         refused = self._end(native_ids) if warning is None else self._warn(native_ids, warning)
         failures.update((job.id, refused[native_id]) for job, native_id in alive if native_id in refused)
         if warning is None or warning.grace is not None:
-            self._acknowledge([(job, native_id) for job, native_id in alive if native_id not in refused])
+            self._acknowledge([(job, native_id) for job, native_id in alive
+                               if native_id not in refused and native_id not in over])
             # Also for those of which nobody knows: the queue will tell.
             self._get_monitor().ask_soon()
         return failures
+
+    def _has_ended(self, job: Job, native_id: str) -> bool:
+        """Whether a job has ended by itself by now, although nobody may have been told; a cancel comes too late for it.
+
+        Schedulers say nothing against such a cancel, and some do not tell afterwards who was first.
+        """
+        folder = JobFolder.find(self.work_directory, native_id)
+        record = None if folder is None else folder.read_exit()
+        if folder is None or record is None or record.term_seen:
+            return False
+        followed = self._get_monitor().followed(job)
+        past = 0 if followed is None else followed.past_attempts
+        return record.attempt > past and all(entry.attempt <= record.attempt for entry in folder.read_progress())
 
     def _acknowledge(self, cancelled: Sequence[tuple[Job, str]]) -> None:
         """Keep in mind that the scheduler has taken our cancels of these jobs."""

@@ -158,8 +158,8 @@ class FollowingExecutor(ControllingExecutor):
             self._follow(followed)
 
     def _report(self, job: Job, status: JobStatus, exit_info: ExitInfo | None, requeued: bool) -> None:
-        if exit_info is not None and not job.status.final:
-            job._set_exit_info(exit_info)
+        if exit_info is not None:
+            exit_info = job._set_exit_info(exit_info)
             folder = JobFolder.find(self.work_directory, job.native_id or '')
             if folder is not None:
                 self._keep_end(folder, job, status, exit_info)

@@ -13,6 +13,9 @@ from psij_ext.runtime.usage import read_usage, usage_record
 
 logger = logging.getLogger(__name__)
 
+# What a status says of an end beyond its own fields; it is as JSON can hold it.
+_KEPT_METADATA = ('native_state', 'native_reason', 'attempt')
+
 _text, _number = checks.optional(checks.message), checks.optional(checks.integer)
 
 
@@ -26,7 +29,8 @@ def keep_end(folder: JobFolder, status: JobStatus, exit_info: ExitInfo, *, repor
     try:
         folder.write_end({
             'format': 1, 'state': status.state.name, 'time': status.time, 'message': status.message,
-            'exit_code': status.exit_code, 'native_state': (status.metadata or {}).get('native_state'),
+            'exit_code': status.exit_code,
+            'metadata': {name: value for name, value in (status.metadata or {}).items() if name in _KEPT_METADATA},
             'reason': exit_info.reason.name, 'signal': exit_info.signal, 'cause': exit_info.message,
             'usage': None if exit_info.usage is None else usage_record(exit_info.usage),
         }, reported=reported)
@@ -39,12 +43,12 @@ def kept_end(folder: JobFolder) -> tuple[JobStatus, ExitInfo] | None:
     end = folder.read_journal().end
     if end is None:
         return None
-    native_state = end.get('native_state')
+    metadata = end.get('metadata')
     try:
         status = JobStatus(
             JobState[str(end['state'])], checks.number('time', end['time']), _text('message', end['message']),
             _number('exit_code', end['exit_code']),
-            metadata=None if native_state is None else {'native_state': native_state})
+            metadata=metadata if isinstance(metadata, dict) and metadata else None)
         info = ExitInfo(
             ExitReason[str(end['reason'])], status.exit_code, _number('signal', end['signal']),
             _text('cause', end['cause']), read_usage(end.get('usage')))

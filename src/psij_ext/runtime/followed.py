@@ -111,7 +111,8 @@ class Followed:
         """Put together all that is known of the job."""
         queue_presence, in_queue = queue.about(self)
         accounting_presence, in_accounting = accounting.about(self)
-        if (in_queue is not None or in_accounting is not None) and self._lost_its_id():
+        if (in_queue is not None or in_accounting is not None) and (
+                self.folder is not None and self.folder.has_lost(self.native_id)):
             in_queue = in_accounting = None
             queue_presence, accounting_presence = _nothing_of(queue_presence), _nothing_of(accounting_presence)
         if queue_presence is Presence.ABSENT and in_accounting is not None and _is_alive(in_accounting):
@@ -156,13 +157,6 @@ class Followed:
             waited_for_cause=None if self.record_found_at is None else now - self.record_found_at,
             traceless_for=None if self.traceless_since is None else now - self.traceless_since,
             absent_for=None if self.absent_since is None else queue.asked_at - self.absent_since)
-
-    def _lost_its_id(self) -> bool:
-        """Whether its id is another job's now: a scheduler that lost its state counts its ids once more."""
-        if self.folder is None:
-            return False
-        holder = JobFolder.find(self.folder.path.parent, self.native_id)
-        return holder is not None and holder.job_id != self.folder.job_id
 
     def _never_began(self) -> bool:
         """Whether the latest run of its script has left no trace in a folder that can be read: it claims the folder.

@@ -97,6 +97,11 @@ class JobFolder:
         folder = cls(work_directory / Path(job_id).name)
         return folder if folder.read_journal().native_id == native_id else None
 
+    def has_lost(self, native_id: str) -> bool:
+        """Whether this job's id is another job's now: a scheduler that lost its state counts its ids once more."""
+        holder = JobFolder.find(self.path.parent, native_id)
+        return holder is not None and holder.job_id != self.job_id
+
     @classmethod
     def all_open(cls, work_directory: Path) -> Iterator[JobFolder]:
         """Go through the folders of those submissions of which nobody knows yet what became of them.

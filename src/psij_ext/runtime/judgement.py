@@ -7,6 +7,7 @@ everywhere for long. A query that failed is no evidence.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 
 from psij_ext.core.exit_info import ExitInfo, ExitReason, ResourceUsage
@@ -50,9 +51,9 @@ def _judge(evidence: Evidence, patience: Patience) -> Judgement:
         return _judge_ended(record, evidence, patience)
     if evidence.queue is not None and not evidence.queue.status.final:
         return _judge_alive(evidence.queue, evidence)
-    for source in (evidence.queue, _current_accounting(evidence), _put_off(evidence)):
-        if source is not None and source.status.final:
-            return _ended_without_record(source, evidence, patience)
+    ends = [*_ends(evidence), _put_off(evidence)]
+    if ends[0] is not None:
+        return _ended_without_record(ends[0], evidence, patience)
     if evidence.queue_presence is Presence.ABSENT and (
             not evidence.has_accounting or evidence.accounting_presence is Presence.ABSENT):
         return _judge_absent(evidence, patience)
@@ -80,6 +81,17 @@ def _current_accounting(evidence: Evidence) -> Observation | None:
     return None if any(entry.attempt > accounting.attempt for entry in evidence.progress) else accounting
 
 
+def _ends(evidence: Evidence) -> list[Observation]:
+    """What calls the job over, best first. Accounting may tell who cancelled it where the queue does not (Slurm)."""
+    known = (evidence.queue, _current_accounting(evidence))
+    ends = [source for source in known if source is not None and source.status.final]
+    if len(ends) > 1 and ends[0].status.state is ends[1].status.state and ends[0].status.message is None:
+        status = copy.copy(ends[0].status)
+        status.message = ends[1].status.message
+        ends[0] = replace(ends[0], status=status)
+    return ends
+
+
 def _last_words(evidence: Evidence) -> Observation | None:
     """What the queue last said of the job, where that may be why it is over now.
 
@@ -99,9 +111,9 @@ def _judge_ended(record: ExitRecord, evidence: Evidence, patience: Patience) -> 
     queue = evidence.queue
     if queue is not None and queue.status.state is JobState.QUEUED:
         return Judgement(queue.status, requeued=True)
-    for source in (queue, _current_accounting(evidence)):
-        if source is not None and source.status.final:
-            return _ended_for_cause(record, source, evidence)
+    ends = _ends(evidence)
+    if ends:
+        return _ended_for_cause(record, ends[0], evidence)
     # Accounting may lag behind the queue, so its silence is waited out; a queue that forgot the job adds
     # nothing later.
     nobody_else_knows = evidence.queue_presence is Presence.ABSENT and not evidence.has_accounting
@@ -199,8 +211,10 @@ def _ended_without_record(source: Observation, evidence: Evidence, patience: Pat
         if evidence.traceless_for is not None and _is_exit(source):
             return _never_began(source) if evidence.traceless_for >= patience.for_trace - _ROUNDING else Judgement()
         return _ended_by_scheduler(source)
-    status = JobStatus(JobState.CANCELED, time=source.status.time, metadata=source.status.metadata)
-    return Judgement(status, ExitInfo(ExitReason.CANCELED, signal=source.signal))
+    # What is said of a job that is not called cancelled is about something else.
+    message = source.status.message if source.reason is ExitReason.CANCELED else None
+    status = JobStatus(JobState.CANCELED, time=source.status.time, message=message, metadata=source.status.metadata)
+    return Judgement(status, ExitInfo(ExitReason.CANCELED, signal=source.signal, message=message))
 
 
 def _put_off(evidence: Evidence) -> Observation | None:

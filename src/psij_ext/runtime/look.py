@@ -47,7 +47,7 @@ class Look:
 class SilentSource:
     """A scheduler that knows no job: for jobs whose native ids belong to others by now."""
 
-    has_accounting = False
+    has_accounting = tells_usage = False
 
     def queue(self, native_ids: Sequence[str]) -> Mapping[str, Observation]:
         return {}
@@ -65,7 +65,7 @@ def look(source: StatusSource, jobs: Sequence[Followed]) -> Look:
     waiting = [followed for followed in jobs if not _is_known_end(followed)]
     if not waiting:
         return Look(by_id)
-    monitor = StatusMonitor(source, Rhythm(first=1.0), 'psij-ext look', clock=lambda: 0.0)
+    monitor = StatusMonitor(source, Rhythm(first=1.0), 'psij-ext look', clock=lambda: 0.0, asks_afterwards=False)
     for followed in waiting:
         followed.patience = _PATIENCE
         monitor.take(followed)
@@ -88,7 +88,7 @@ def look(source: StatusSource, jobs: Sequence[Followed]) -> Look:
 
 def record_silently(job: Job, status: JobStatus, exit_info: ExitInfo | None, requeued: bool) -> None:
     """Take what became known of a job, and tell no callback."""
-    if exit_info is not None and not job.status.final:
+    if exit_info is not None:
         job._set_exit_info(exit_info)
     job._record(status, requeued)
 

@@ -26,6 +26,7 @@ from psij_ext.runtime.events import Mailbox
 from psij_ext.runtime.followed import Answer, Followed
 from psij_ext.runtime.judgement import Judgement, judge
 from psij_ext.runtime.schedule import QuerySchedule, Rhythm
+from psij_ext.runtime.unaccounted import Unaccounted, UnaccountedJob
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,10 @@ class StatusSource(Protocol):
     def has_accounting(self) -> bool:
         """Whether `accounting` can know more than `queue`."""
 
+    @property
+    def tells_usage(self) -> bool:
+        """Whether one of them tells what jobs used that are over."""
+
     def queue(self, native_ids: Sequence[str]) -> Mapping[str, Observation]:
         """Tell what the live queue says of these jobs; those it does not know are left out.
 
@@ -63,18 +68,21 @@ class StatusMonitor:
     :param rhythm: when to ask.
     :param name: what the thread is called.
     :param clock: gives monotonic seconds; tests pass their own.
+    :param asks_afterwards: whether to ask what jobs used whose ends were certain without the scheduler.
     """
 
     def __init__(self, source: StatusSource, rhythm: Rhythm, name: str,
-                 clock: Callable[[], float] = seconds_since_boot) -> None:
+                 clock: Callable[[], float] = seconds_since_boot, asks_afterwards: bool = True) -> None:
         self._source = source
         self._rhythm = rhythm
         self._name = name
         self._clock = clock
+        self._asks_afterwards = asks_afterwards
         self._lock = threading.Lock()  # over the tables below; never held during I/O or a callback
         self._round = threading.Lock()  # one round at a time
         self._woken = threading.Event()
         self._followed: dict[str, Followed] = {}
+        self._unaccounted = Unaccounted()
         self._unread: set[str] = set()
         self._attached: dict[str, set[str]] = {}  # folder name -> jobs that have another id than their folder
         self._cause_deadlines: dict[str, float] = {}
@@ -169,6 +177,7 @@ class StatusMonitor:
             boxes = list(self._mailboxes.values())
             self._mailboxes.clear()
             self._followed.clear()
+            self._unaccounted.clear()
         for box in boxes:
             box.close()
 
@@ -186,30 +195,34 @@ class StatusMonitor:
                     del self._cause_deadlines[job_id]
                 touched |= overdue
                 boxes = list(self._mailboxes.values())
-                jobs = list(self._followed.values()) if now >= self._schedule.next else []
+                is_due = now >= self._schedule.next
+                jobs = list(self._followed.values()) if is_due else []
+                over = self._unaccounted.jobs if is_due else ()
             for name in [name for box in boxes for name in box.empty()]:
                 touched.add(name)
                 touched |= self._attached.get(name, set())
-            if jobs:
-                touched |= self._query(jobs, now)
+            if jobs or over:
+                touched |= self._query(jobs, over, now)
             for job_id in touched:
                 with self._lock:
                     followed = self._followed.get(job_id)
                 if followed is not None:
                     self._look_safely(followed, now)
             with self._lock:
-                if not self._followed:
+                if not self._followed and not self._unaccounted.jobs:
                     self._schedule.stop()
 
-    def _query(self, jobs: Sequence[Followed], now: float) -> set[str]:
+    def _query(self, jobs: Sequence[Followed], over: Sequence[UnaccountedJob], now: float) -> set[str]:
         """Ask the queue for all jobs, accounting for those it does not explain; give those to look at."""
-        ids = list(dict.fromkeys(followed.native_id for followed in jobs))
+        asked: list[Followed | UnaccountedJob] = [*jobs, *over]
+        ids = list(dict.fromkeys(job.native_id for job in asked))
         last = self._queue
         try:
             self._queue = Answer(now, self._source.queue(ids), frozenset(ids), self._clock())
         except Exception as error:
             # Whatever a dialect or a plugin does wrong: the folders are looked at all the same.
             self._query_failed(jobs, error, now)
+            self._unaccounted.take()
             return set()
         self._trouble = None
         for followed in jobs:
@@ -218,16 +231,19 @@ class StatusMonitor:
         with self._lock:
             self._schedule.answered(now, open_questions=bool(self._cause_deadlines) or any(
                 followed.cancel_acknowledged for followed in jobs))
-        self._ask_accounting([followed for followed in jobs if self._wants_accounting(followed)], now)
+        self._ask_accounting([job for job in asked if self._wants_accounting(job)], now)
+        if not self._source.tells_usage:  # known since it was asked
+            self._unaccounted.clear()
+        self._unaccounted.take(self._accounting, self._queue)
         # A scheduler that lost its state gave the id of one of them to another.
-        shared = _shared_ids(jobs) if len(ids) < len(jobs) else ()
+        shared = _shared_ids(jobs) if len(ids) < len(asked) else ()
         # What the last answer said of a job whose folder told something new at the same time was put aside.
         return {followed.job.id for followed in jobs
                 if followed.job.id in self._cause_deadlines or followed.read_at >= last.asked_at
                 or followed.absent_since is not None or followed.native_id in shared
                 or self._has_news(last.observations, followed.native_id)}
 
-    def _ask_accounting(self, jobs: Sequence[Followed], now: float) -> None:
+    def _ask_accounting(self, jobs: Sequence[Followed | UnaccountedJob], now: float) -> None:
         if not jobs or not self._source.has_accounting:
             return
         ids = list(dict.fromkeys(followed.native_id for followed in jobs))
@@ -239,7 +255,7 @@ class StatusMonitor:
             logger.log(level, '%s: accounting gave no answer: %s', self._name, error, exc_info=level > logging.DEBUG)
             self._accounting = Answer()
 
-    def _wants_accounting(self, followed: Followed) -> bool:
+    def _wants_accounting(self, followed: Followed | UnaccountedJob) -> bool:
         """Whether a job is not in the queue, or over there without all that accounting may know: why, and its usage."""
         observation = self._queue.observations.get(followed.native_id)
         return observation is None or (
@@ -315,6 +331,8 @@ class StatusMonitor:
         for passed in entered:
             followed.report(followed.job, passed, None, False)
         followed.report(followed.job, status, judgement.exit_info, False)
+        if self._asks_afterwards and self._source.tells_usage:
+            self._unaccounted.add(followed, status, judgement.exit_info)
 
     def _report_missed_requeue(self, followed: Followed, state: JobState) -> None:
         """Report that a job waited once more: a scheduler may start it before anybody sees it wait (OpenPBS does).
@@ -356,7 +374,7 @@ class StatusMonitor:
 
     def _seconds_to_sleep(self) -> float:
         with self._lock:
-            if not self._followed:
+            if not self._followed and not self._unaccounted.jobs:
                 return _LONGEST_SLEEP
             wake_ups = [self._schedule.next, *self._cause_deadlines.values()]
             looks = [box.seconds_between_looks for box in self._mailboxes.values()]

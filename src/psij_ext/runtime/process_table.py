@@ -24,7 +24,7 @@ class ProcessTable:
     :param exit_code: gives how a supervisor ended that this program started, as `children.exit_code` does.
     """
 
-    has_accounting = False
+    has_accounting = tells_usage = False
 
     def __init__(self, slots: Slots, exit_code: Callable[[int], int | None] = children.exit_code) -> None:
         self._slots = slots

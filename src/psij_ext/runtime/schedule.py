@@ -83,11 +83,14 @@ class QuerySchedule:
             self._regular = min(self._regular, max(now, self._asked_at) + self._interval)
 
     def submitted(self, now: float) -> None:
-        """There is a new job to ask for."""
+        """There is a new job to ask for; so the scheduler answers, or did a moment ago."""
         soon = max(now, self._asked_at) + self._first
         if self._regular == NEVER:
             self._step = self._first
             self._regular = soon
+        elif self.failures:
+            # It may take jobs and answer no queries: these stay as seldom as in good times.
+            self._regular = min(self._regular, max(soon, self._asked_at + self._interval))
         elif soon < self._regular:
             self._bring_forward(soon)
 

@@ -88,6 +88,10 @@ class _AnyOf:
     def has_accounting(self) -> bool:
         return self._shared.members[0].source.has_accounting
 
+    @property
+    def tells_usage(self) -> bool:
+        return self._shared.members[0].source.tells_usage
+
     def queue(self, native_ids: Sequence[str]) -> Mapping[str, Observation]:
         return self._shared.members[0].source.queue(native_ids)
 

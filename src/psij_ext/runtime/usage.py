@@ -60,9 +60,21 @@ def usage_of(accounted: Iterable[ResourceUsage | None], record: ExitRecord | Non
     usage = _filled(usage, ResourceUsage(submit_time=_moment(request.submitted)))
     if ran or usage.start_time is not None:
         usage = _filled(usage, ResourceUsage(cpus=request.cpus, nodes=request.nodes))
-    if usage.cpu_percent is None and usage.cpu_time is not None and usage.wall_time:
-        usage = replace(usage, cpu_percent=round(100 * (usage.cpu_time / usage.wall_time), 1))
-    return usage
+    return _with_percent(usage)
+
+
+def completed_usage(accounted: Iterable[ResourceUsage], known: ResourceUsage | None) -> ResourceUsage:
+    """Put what the scheduler came to tell of a job that is over before what was known of it.
+
+    :param accounted: what the scheduler says; who comes first is believed first.
+    :param known: what was known so far.
+    """
+    usage = ResourceUsage()
+    for source in accounted:
+        usage = _filled(usage, source)
+    if known is not None:
+        usage = _filled(usage, replace(known, cpu_percent=None))
+    return _with_percent(usage)
 
 
 def usage_record(usage: ResourceUsage) -> dict[str, object]:
@@ -94,6 +106,12 @@ def _measured(record: ExitRecord) -> ResourceUsage:
     return ResourceUsage(
         wall_time=_span(seconds), cpu_time=_span(cpu_seconds), max_rss=record.max_rss,
         start_time=_moment(record.began), end_time=_moment(record.ended))
+
+
+def _with_percent(usage: ResourceUsage) -> ResourceUsage:
+    if usage.cpu_percent is None and usage.cpu_time is not None and usage.wall_time:
+        return replace(usage, cpu_percent=round(100 * (usage.cpu_time / usage.wall_time), 1))
+    return usage
 
 
 def _filled(usage: ResourceUsage, source: ResourceUsage) -> ResourceUsage:

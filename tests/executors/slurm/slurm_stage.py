@@ -78,7 +78,7 @@ class SlurmStage(Stage):
         return process if Path(f'/proc/{parent}/comm').read_text() == 'slurmstepd\n' else self.script_above(parent)
 
     def wait_until_over(self, play: Play, seconds: float = SECONDS) -> None:
-        play.until(lambda: self._state(play) in ('', 'COMPLETED'), 'Slurm does not call it COMPLETED', seconds)
+        play.until(lambda: self._state(play) in ('', 'COMPLETED', 'FAILED'), 'Slurm does not call it over', seconds)
 
     def wait_until_forgotten(self, play: Play, seconds: float = SECONDS) -> None:
         play.until(lambda: not self._state(play), 'Slurm does not forget it', seconds)

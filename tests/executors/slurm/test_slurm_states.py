@@ -129,7 +129,7 @@ def test_a_code_and_a_signal(state: str, code: str, expected: tuple[object, ...]
 
 def test_who_cancelled_is_told() -> None:
     seen = accounted('CANCELLED by 1500')
-    assert seen.status.message == 'CANCELLED by 1500'
+    assert seen.status.message == 'It was cancelled by the user with the id 1500.'
     assert (seen.status.metadata or {})['native_state'] == 'CANCELLED by 1500'
 
 
@@ -154,6 +154,15 @@ def test_the_reason_of_an_end_is_its_message() -> None:
     # What squeue prints is why it waited, and no reason of its end.
     waited = queued('CANCELLED', reason='Priority').status
     assert (waited.message, (waited.metadata or {})['native_reason']) == (None, 'Priority')
+
+
+@pytest.mark.parametrize(('status', 'reason', 'message'), [
+    (768, 'NonZeroExitCode', None), (9, 'JobLaunchFailure', 'Its script was ended by signal 9.'),
+    (4021, 'JobLaunchFailure', 'JobLaunchFailure')])
+def test_a_message_says_what_is_not_said_elsewhere_and_is_true(status: int, reason: str, message: str | None) -> None:
+    """Slurm calls it a launch failure, too, when a script is killed that has run for long."""
+    seen = queued('FAILED', status, reason=reason).status
+    assert (seen.message, (seen.metadata or {})['native_reason']) == (message, reason)
 
 
 def test_a_success_has_no_message() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import common_scenes
@@ -15,6 +16,7 @@ RAN = common_scenes.RAN
 
 scene = SlurmScenes()
 scene.take_all(common_scenes.ENDS)
+scene(common_scenes.success_and_its_usage, worlds=['accounts'])
 scene(common_scenes.element_of_an_array_cancelled_by_others_while_running)
 
 
@@ -65,6 +67,21 @@ def array_scancelled_while_pending(stage: SlurmStage) -> None:
     stage.cancel(array)
     for each in (element, whole):
         each.ends('QUEUED CANCELED', ExitReason.CANCELED)
+
+
+@scene(worlds=['accounts'])
+def who_cancelled_is_told(stage: SlurmStage) -> None:
+    """squeue does not say that."""
+    native_id = stage.slurm('sbatch', '--parsable', '--hold', '--output=/dev/null', '--wrap=true')
+    stage.cancel(native_id)
+    play = stage.attach(native_id)
+    play.until(lambda: ' by ' in stage.slurm('sacct', '-nXPoState', f'-j{native_id}'), 'sacct does not say who')
+    told = stage.sibling()
+    again = told.attach(native_id)
+    again.ends('QUEUED CANCELED', ExitReason.CANCELED)
+    assert again.job.exit_info is not None
+    assert again.job.exit_info.message == f'It was cancelled by the user with the id {os.getuid()}.'
+    told.close()
 
 
 @scene

@@ -23,7 +23,7 @@ from psij_ext.installation import data_folder
 from psij_ext.runtime.command import CommandResult, command_error
 from psij_ext.runtime.script import hours_minutes_seconds
 
-_JOB_ID = re.compile(r'^(\d+(?:\[\d*\])?(?:\.[\w.-]+)?)\s*$', re.MULTILINE)
+_JOB_ID = re.compile(rf'^({pbspro_records.NATIVE_ID.pattern})\s*$', re.ASCII | re.MULTILINE)
 # What qsub -N was seen to refuse; the name is a label, so these are replaced, and the original stays in the spec.
 _NOT_IN_A_NAME = re.compile(r'[^A-Za-z0-9._+-]')
 _LONGEST_NAME = 230
@@ -221,7 +221,8 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         :raises CommandError: if qstat failed.
         """
         self._check_answer(result)
-        return pbspro_native_record.parse_origins(result.text, _DELIMITER, self.user)
+        origins = pbspro_native_record.parse_origins(result.text, _DELIMITER, self.user)
+        return {each: folder for each, folder in origins.items() if self.native_id_pattern.fullmatch(each)}
 
     def get_hold_command(self, native_id: str) -> List[str]:
         """Return the qhold command; the hold is the user's own, which is the default."""

@@ -19,7 +19,8 @@ from psij_ext.installation import data_folder
 from psij_ext.runtime.command import CommandResult, command_error
 from psij_ext.runtime.script import hours_minutes_seconds
 
-_SUBMITTED = re.compile(r'^(?:Submitted batch job )?(\d+)(?:(?:;| on cluster )([\w.-]+))?\s*$', re.ASCII | re.MULTILINE)
+_SUBMITTED = re.compile(
+    r'^(?:Submitted batch job )?(\d{1,18})(?:(?:;| on cluster )([\w.-]+))?\s*$', re.ASCII | re.MULTILINE)
 _NO_ANSWER = (
     'Socket timed out', 'Unable to contact slurm controller', 'Connection refused', 'Zero Bytes were transmitted')
 _TRANSIENT = (

@@ -76,15 +76,16 @@ def _read_job(record: Record, steps: Sequence[Record]) -> Observation:
 def _usage(record: Record, steps: Sequence[Record]) -> ResourceUsage:
     """Read what a job used. sacct measures steps alone; peaks of memory are those of the largest single task.
 
-    A zero was seen to stand for what was not measured, and what a job that never ran would have had for what it had.
+    A zero was seen to stand for what was not measured or took less than a second, and what a job that never ran would
+    have had for what it had.
     """
     ran = record['NodeList'] not in _NO_NODES
     start, elapsed = _moment(record['Start']) if ran else None, number(record['ElapsedRaw'])
     cpu_time = seconds(record['TotalCPU'])
     return ResourceUsage(
-        wall_time=timedelta(seconds=elapsed) if start is not None and elapsed is not None else None,
+        wall_time=timedelta(seconds=elapsed) if start is not None and elapsed else None,
         cpu_time=timedelta(seconds=cpu_time) if cpu_time else None,
-        cpu_percent=100.0 * cpu_time / elapsed if ran and cpu_time and elapsed else None,
+        cpu_percent=round(100.0 * cpu_time / elapsed, 1) if ran and cpu_time and elapsed else None,
         max_rss=_largest(steps, 'MaxRSS'),
         max_vmem=_largest(steps, 'MaxVMSize'),
         cpus=number(record['AllocCPUS']) or None if ran else None,

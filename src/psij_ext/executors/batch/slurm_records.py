@@ -25,7 +25,7 @@ QUEUE_FORMAT = ','.join(f'{column}:|' for column in QUEUE_COLUMNS)
 # squeue(1): the folder in which the script runs, which is the one that sbatch was run in.
 ORIGIN_FORMAT = 'JobArrayID:|,WorkDir:|'
 
-_ORIGIN = re.compile(r'^(\d[\d_]*)\|(.*)\|$', re.ASCII | re.MULTILINE)
+_ORIGIN = re.compile(r'^(\d{1,18}(?:_\d{1,18})?)\|(.*)\|$', re.ASCII | re.MULTILINE)
 _DIGITS = re.compile('[0-9]{1,18}')
 
 

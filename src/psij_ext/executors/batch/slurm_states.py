@@ -64,6 +64,8 @@ _SPAN = re.compile(r'(?:(\d{1,6})-)?(?:(\d{1,6}):)?(\d{1,6}):(\d\d)(?:\.(\d{1,6}
 _LAUNCH_FAILURE_SIGNAL = 53
 _SIGNALS = range(1, 65)
 _NO_REASON = ('', 'None')
+# What the exit code says, too; and what was seen of scripts that were killed while they ran (capture noacct-10-kill9).
+_NON_ZERO, _LAUNCH_FAILURE = 'NonZeroExitCode', 'JobLaunchFailure'
 # Seen with `sbatch --kill-on-invalid-dep=yes`: nobody else cancelled the job.
 _VAIN_DEPENDENCY = 'DependencyNeverSatisfied'
 # Seen on jobs that sbatch refused, and that stand in the queue all the same: they never ran.
@@ -98,9 +100,12 @@ def observe(told: Told) -> Observation:
     reason, signal = _cause(told, state, reason)
     if state is JobState.CANCELED and reason is not ExitReason.DEPENDENCY_FAILED:
         # Its reason is the one for which it waited.
-        message = told.state if ' by ' in told.state else None
-    if state is JobState.COMPLETED:
+        _, by, user = told.state.partition(' by ')
+        message = f'It was cancelled by the user with the id {user}.' if by else None
+    if state is JobState.COMPLETED or told.reason == _NON_ZERO:
         message = None
+    elif reason is ExitReason.SIGNALED and told.reason == _LAUNCH_FAILURE:
+        message = f'Its script was ended by signal {signal}.'
     # A job that did not end by itself is given exit code 0 by Slurm, which says nothing.
     code = told.code if reason is not ExitReason.NEVER_STARTED else None
     exit_code = 128 + signal if signal else code if code or state is JobState.COMPLETED else None

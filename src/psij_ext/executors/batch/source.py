@@ -22,7 +22,7 @@ class SchedulerSource:
         # The monitor's thread alone must not keep an executor alive that everybody else has forgotten.
         self._reference = weakref.ref(executor)
         # Until the site has been asked, an absent job may still be found in accounting.
-        self.has_accounting = True
+        self.has_accounting = self.tells_usage = True
         self._doubts = Doubts()
 
     @property
@@ -36,6 +36,7 @@ class SchedulerSource:
         executor = self._executor
         answer = executor.parse_status(executor.run_query(executor.get_status_command(native_ids)))
         self.has_accounting = executor.get_accounting_command(native_ids, 0.0) is not None
+        self.tells_usage = self.has_accounting or executor.site.history is True
         settled = self._doubts.settle(answer, native_ids, executor.spellings, self._ask_alone)
         if isinstance(settled, Observations):
             self._find_missing_elements(settled, native_ids)
