@@ -62,6 +62,7 @@ class ReplayedScheduler:
 
 class ReplayedSlurm(ReplayedScheduler):
     submit_command, status_command = 'sbatch', 'squeue'
+    site = CommandResult(('scontrol',), 0, (DATA / 'slurm' / 'config-no-accounting.txt').read_bytes())
 
     def __init__(self, executor: BatchSchedulerExecutor) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from slurm_rows import account_row, queue_row, queued, result
 
 from psij_ext.core.exit_info import ExitReason
-from psij_ext.core.observation import Site
+from psij_ext.core.observation import Observation, Site
 from psij_ext.core.state import JobState
 from psij_ext.exceptions import ParseError
 from psij_ext.executors.batch import slurm_states
@@ -35,6 +35,16 @@ def test_the_ids_of_a_row(native_id: str, raw_id: str, ids: set[str]) -> None:
         assert set(parse_queue(queue_row(native_id, raw_id=raw_id, cluster=cluster))) == ids
     assert set(parse_queue(queue_row(native_id, raw_id=raw_id, cluster='c'))) == ids | {f'{each};c' for each in ids}
     assert set(parse_accounting(account_row(native_id, raw_id=raw_id, cluster=''))) == ids
+
+
+def test_what_a_waiting_job_said_before_is_not_made_anew() -> None:
+    before: dict[tuple[str, str], Observation] = {}
+    waiting, other = queue_row('12', 'PENDING', start=1795260900), queue_row('13', 'PENDING', start=1795260901)
+    first = parse_queue(waiting + other, 'c', before)
+    again = parse_queue(waiting + queue_row('13', 'PENDING', start=1795269999), 'c', before)
+    assert again['12'] is first['12']
+    assert (again['13'].status.metadata or {})['expected_start'] == 1795269999.0
+    assert parse_queue('', 'c', before) == before == {}
 
 
 def test_each_cluster_counts_for_itself() -> None:

@@ -7,6 +7,7 @@ import signal as signals
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation, Site
 from psij_ext.core.status import JobStatus
@@ -69,6 +70,10 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         'reservation_id': 'SBATCH_RESERVATION'}
     # Times as seconds since the epoch; lists of array elements are not cut.
     command_variables = {'SLURM_TIME_FORMAT': '%s', 'SLURM_BITSTR_LEN': '0'}
+
+    def __init__(self, url: str | None = None, config: JobExecutorConfig | None = None) -> None:
+        super().__init__(url=url, config=config)
+        self._expected: slurm_records.Expected = {}
 
     def dialect_context(self, job: Job, context: Mapping[str, object]) -> dict[str, object]:
         """Return the values of the template that Slurm wants in a form of its own."""
@@ -140,7 +145,7 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         """
         if result.exit_code != 0:
             raise command_error('squeue gave no answer', result)
-        return slurm_records.parse_queue(result.text, self._own_cluster)
+        return slurm_records.parse_queue(result.text, self._own_cluster, self._expected)
 
     def get_accounting_command(self, native_ids: Sequence[str], since: float) -> list[str] | None:
         """Return the sacct command for these jobs; None where the site keeps no accounts.

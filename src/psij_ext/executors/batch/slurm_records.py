@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Dict, Tuple
 
 from psij_ext.core.observation import Observation, Observations, Site
 from psij_ext.core.state import JobState
@@ -34,7 +35,11 @@ def parse_origins(text: str) -> dict[str, str]:
     return dict(_ORIGIN.findall(text))
 
 
-def parse_queue(text: str, own_cluster: str | None = None) -> Observations:
+# What rows of waiting jobs say, by their expected starts and their rests.
+Expected = Dict[Tuple[str, str], Observation]
+
+
+def parse_queue(text: str, own_cluster: str | None = None, before: Expected | None = None) -> Observations:
     """Read squeue's rows in `QUEUE_FORMAT`.
 
     Of a job whose row cannot be read no more is known than that it is in the queue; a row whose very id cannot be read
@@ -42,13 +47,16 @@ def parse_queue(text: str, own_cluster: str | None = None) -> Observations:
 
     :param text: what squeue printed.
     :param own_cluster: the cluster whose jobs have ids without a cluster's name; None if it is not known.
+    :param before: what the answer before this one said of waiting jobs, which is not made anew; it becomes what this
+        one says.
     :raises ParseError: if it ends in the middle of a line.
     """
     rows = Rows(own_cluster)
+    before = {} if before is None else before
     seen = rows.observations
     # What the rests of the rows, and those of waiting jobs with an expected start, say: observation and cluster.
     known: dict[str, tuple[Observation, str] | None] = {}
-    expected: dict[tuple[str, str], Observation] = {}
+    expected: Expected = {}
     for line in whole_lines(text, 'squeue'):
         first = line.split('|', 3)
         if len(first) < 4:
@@ -64,14 +72,17 @@ def parse_queue(text: str, own_cluster: str | None = None) -> Observations:
             continue
         observation, cluster = told
         if start != 'N/A' and observation.status.state is JobState.QUEUED:
-            if (start, rest) not in expected:
-                expected[start, rest] = _with_expected_start(observation, number(start.strip()))
-            observation = expected[start, rest]
+            key = start, rest
+            if key not in expected:
+                expected[key] = before.get(key) or _with_expected_start(observation, number(start.strip()))
+            observation = expected[key]
         if native_id == raw_id and cluster == own_cluster and is_raw_id(native_id):
             # What `add` would do, too; nearly all rows are so.
             seen[native_id] = seen[f'{native_id};{cluster}'] = observation
         else:
             rows.add(native_id, raw_id, cluster, observation)
+    before.clear()
+    before.update(expected)
     return rows.finish(Array.in_queue)
 
 
