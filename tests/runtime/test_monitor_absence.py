@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from scenes import ACTIVE, CANCELED, COMPLETED, FAILED, QUEUED, STAGE_OUT, TIMED_OUT, Scene, row
 
 from psij_ext.core.exit_info import ExitReason
 from psij_ext.core.job import Job
+from psij_ext.core.observation import Observations
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.staging import StageIn
 from psij_ext.core.state import JobState
+from psij_ext.runtime.evidence import Presence
+from psij_ext.runtime.followed import Answer, Followed
 from psij_ext.runtime.jobfolder import JobFolder
 
 # -- absence
@@ -21,6 +26,15 @@ def test_a_lost_job_needs_time(scene: Scene) -> None:
     assert job.status.state is FAILED
     assert job.exit_info is not None
     assert job.exit_info.reason is ExitReason.LOST
+
+
+def test_an_answer_about_one_users_jobs_makes_no_job_of_others_lost(tmp_path: Path) -> None:
+    seen = Observations()
+    seen.of_user_alone = True
+    answer = Answer(1.0, seen, frozenset({'1'}))
+    attached = Followed(Job(), '1', None, lambda *told: None)
+    ours = Followed(Job(), '1', JobFolder(tmp_path), lambda *told: None)
+    assert (answer.about(attached), answer.about(ours)) == ((Presence.UNKNOWN, None), (Presence.ABSENT, None))
 
 
 def test_a_job_that_is_seen_again_was_not_lost(scene: Scene) -> None:

@@ -40,6 +40,7 @@ class Observations(Dict[str, Observation]):
     :param cut: beginnings of ids: the answer cuts short a list of jobs whose ids begin so.
     :param arrays: the ids of the arrays of which elements are there.
     :param missing_elements: the ids of jobs that are not there, although the arrays are that they are elements of.
+    :param of_user_alone: whether it tells of the present user's jobs only, and nothing of others'.
     :param keeps_ended: for how many seconds at least the scheduler still tells of a job that is over.
     """
 
@@ -50,6 +51,7 @@ class Observations(Dict[str, Observation]):
         self.cut: set[str] = set()
         self.arrays: set[str] = set()
         self.missing_elements: set[str] = set()
+        self.of_user_alone = False
         self.keeps_ended = 0.0
 
     def may_hide(self, native_id: str) -> bool:

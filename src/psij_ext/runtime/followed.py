@@ -247,7 +247,9 @@ class Answer:
             return Presence.UNKNOWN, None
         observation = self.observations.get(followed.native_id)
         if observation is None:
-            return Presence.ABSENT, None
+            # A job that was attached to may be another user's.
+            unasked = followed.folder is None and getattr(self.observations, 'of_user_alone', False)
+            return Presence.UNKNOWN if unasked else Presence.ABSENT, None
         if not observation.status.final and self.asked_at == followed.read_at:
             return Presence.UNKNOWN, None
         return Presence.FOUND, observation

@@ -258,6 +258,7 @@ def test_no_id_asks_for_the_user(executor: SlurmJobExecutor) -> None:
 def test_ids_that_fit_in_no_argument_are_asked_for_by_user(executor: SlurmJobExecutor) -> None:
     few, many = [str(1_000_000 + number) for number in range(10_000)], [str(1_000_000 + number) for number in range(20_000)]
     assert executor.get_status_command(few)[-1] == '--jobs=' + ','.join(few)
+    assert (executor.asks_by_user(many), executor.asks_by_user(many[:10])) == (True, False)
     assert executor.get_status_command(many) == [*QUEUE, f'--user={executor.user}']
     assert all(len(word) < 128 * 1024 for word in executor.get_status_command(many))
     just_too_many = [str(1_000_000 + number) for number in range(131_072 // 8)]

@@ -78,6 +78,13 @@ class SchedulerDialect(ABC):
     def get_status_command(self, native_ids: Sequence[str]) -> List[str]:
         """Return the command that asks the queue for many jobs at once."""
 
+    def asks_by_user(self, native_ids: Sequence[str]) -> bool:
+        """Tell whether the status and accounting commands for these jobs ask for the present user's jobs alone.
+
+        A dialect may do so where there are more ids than a command line holds.
+        """
+        return False
+
     @abstractmethod
     def parse_status_output(self, exit_code: int, out: str) -> dict[str, JobStatus]:
         """Read what the status command printed; jobs that it does not know are left out.

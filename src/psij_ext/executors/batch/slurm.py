@@ -117,6 +117,10 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         return ['squeue', '--noheader', '--array', '--states=all', f'--Format={slurm_records.QUEUE_FORMAT}',
                 *self._selection(native_ids)]
 
+    def asks_by_user(self, native_ids: Sequence[str]) -> bool:
+        """Tell whether there are too many ids for an argument, so that squeue and sacct tell of this user's jobs."""
+        return any(word.startswith('--user=') for word in self._selection(native_ids))
+
     def parse_status_output(self, exit_code: int, out: str) -> dict[str, JobStatus]:
         """Read the states that squeue printed.
 

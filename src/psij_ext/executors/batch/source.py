@@ -39,6 +39,7 @@ class SchedulerSource:
         self.tells_usage = self.has_accounting or executor.site.history is True
         settled = self._doubts.settle(answer, native_ids, executor.spellings, self._ask_alone)
         if isinstance(settled, Observations):
+            settled.of_user_alone = executor.asks_by_user(native_ids)
             self._find_missing_elements(settled, native_ids)
         return settled
 
@@ -48,7 +49,10 @@ class SchedulerSource:
         if command is None:
             return {}
         answer = executor.parse_accounting(executor.run_query(command))
-        return self._doubts.settle(answer, native_ids, executor.spellings)
+        settled = self._doubts.settle(answer, native_ids, executor.spellings)
+        if isinstance(settled, Observations):
+            settled.of_user_alone = executor.asks_by_user(native_ids)
+        return settled
 
     def _find_missing_elements(self, answer: Observations, native_ids: Sequence[str]) -> None:
         """Note which of the absent jobs are elements of arrays that the scheduler knows; such arrays are asked for."""
