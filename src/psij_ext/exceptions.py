@@ -11,6 +11,7 @@
     │   ├── CommandNotFound          ... because it is not installed here
     │   └── CommandTimeout           ... because it did not answer in time
     ├── ParseError (ValueError)      a scheduler's output that cannot be read
+    ├── FolderUnreadable (OSError)   a job's folder is there and cannot be read now
     ├── IndexUnavailable             the index of all jobs cannot be used; the jobs' folders can
     │   ├── IndexLocked              ... because other processes are busy with it
     │   └── IndexBroken              ... because its file is damaged, or is no index
@@ -148,6 +149,13 @@ class CommandTimeout(CommandError):
 
 class ParseError(PsijExtError, ValueError):
     """What a scheduler printed cannot be read."""
+
+
+class FolderUnreadable(PsijExtError, OSError):
+    """The folder of a job, or a work directory, is there and cannot be read now.
+
+    Nothing follows from that for the job.
+    """
 
 
 class IndexUnavailable(PsijExtError):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -7,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from faulty_files import FaultyFiles
 from simple_dialect import FakeRunner, SimpleExecutor, claim, claims, folder_of, result
 
 from psij_ext.core.attributes import JobAttributes
@@ -298,9 +300,39 @@ def test_an_interrupted_submission_that_runs_already_is_told_of(
         raise KeyboardInterrupt
 
     runner.answers['submit'] = interrupt
+    job = Job(JobSpec('/bin/date'))
     with caplog.at_level(logging.WARNING), pytest.raises(KeyboardInterrupt):
-        executor.submit(Job(JobSpec('/bin/date')))
+        executor.submit(job)
     assert '99' in caplog.text
+    assert (job.native_id, folder_of(executor, job).read_journal().native_id) == ('99', '99')
+    with pytest.raises(InvalidJobException, match='submitted before'):
+        executor.submit(job)
+
+
+def test_an_interrupted_submission_that_cannot_be_revoked_stays_open(
+        executor: SimpleExecutor, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = FaultyFiles(monkeypatch)
+
+    def interrupt(argv: Sequence[str], folder: Path) -> CommandResult:
+        stack.enter_context(files.on(folder, 'EIO'))
+        raise KeyboardInterrupt
+
+    runner.answers['submit'] = interrupt
+    job = Job(JobSpec('/bin/date'))
+    with contextlib.ExitStack() as stack, pytest.raises(KeyboardInterrupt):
+        executor.submit(job)
+    assert folder_of(executor, job).read_journal().is_open  # whoever comes later settles it
+    with pytest.raises(InvalidJobException, match='submitted before'):
+        executor.submit(job)
+
+
+def test_a_folder_that_fills_up(executor: SimpleExecutor, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = FaultyFiles(monkeypatch)
+    job = Job(JobSpec('/bin/date'))
+    with files.on(executor.work_directory, 'ENOSPC on write'), pytest.raises(SubmitException, match='No space left'):
+        executor.submit(job)
+    assert (files.failed, runner.of('submit')) == ({'write'}, [])
+    assert_can_be_submitted_again(executor, runner, job)
 
 
 def test_a_submission_that_cannot_be_settled_is_uncertain(

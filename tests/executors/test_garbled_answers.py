@@ -62,7 +62,11 @@ def test_an_id_is_one_that_can_be_asked_for(executor: BatchSchedulerExecutor, pr
 @pytest.mark.parametrize('executor', EXECUTORS, ids=lambda executor: executor.name)
 @given(st.sampled_from(CAPTURES) | garbled() | st.binary(max_size=200))
 def test_folders_are_those_of_jobs_that_can_be_asked_for(executor: BatchSchedulerExecutor, printed: bytes) -> None:
-    origins = executor.parse_origins(CommandResult(('squeue',), 0, printed))
+    try:
+        origins = executor.parse_origins(CommandResult(('squeue',), 0, printed))
+    except ParseError:
+        assert not printed.endswith(b'\n')
+        return
     assert all(map(executor.native_id_pattern.fullmatch, origins))
     assert all(isinstance(folder, str) for folder in origins.values())
 

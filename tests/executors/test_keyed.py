@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from simple_dialect import FakeRunner, SimpleExecutor, begins, folder_of, result
 
+from faulty_files import FaultyFiles
 from psij_ext.core.job import Job
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
@@ -69,6 +70,20 @@ def test_a_second_submission_follows_the_job_of_the_first(
         later.submit(fourth, key='sim-0042')
         assert (third.status.state, fourth.status.state) == (JobState.COMPLETED, JobState.COMPLETED)
     assert len(runner.of('submit')) == 1
+
+
+@pytest.mark.parametrize('fault', ['EIO', 'EIO on read', 'ESTALE', 'EACCES'])
+def test_nothing_is_submitted_while_the_folder_of_the_former_job_cannot_be_read(
+        executor: SimpleExecutor, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    first = date()
+    executor.submit(first, key='k')
+    files = FaultyFiles(monkeypatch)
+    second = date()
+    with files.on(folder_of(executor, first).path, fault), pytest.raises(SubmitException):
+        executor.submit(second, key='k')
+    assert len(runner.of('submit')) == 1
+    executor.submit(second, key='k')
+    assert (second.native_id, len(runner.of('submit'))) == ('1', 1)
 
 
 def test_other_keys_are_other_jobs(executor: SimpleExecutor, runner: FakeRunner) -> None:

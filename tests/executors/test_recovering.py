@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from simple_dialect import FakeRunner, SimpleExecutor, folder_of, result
+from faulty_files import FaultyFiles
+from simple_dialect import FakeRunner, SimpleExecutor, claim, folder_of, result
 
 from psij_ext.core.job import Job
 from psij_ext.core.serialization import JSONSerializer
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
-from psij_ext.exceptions import CommandTimeout, SubmitException
+from psij_ext.exceptions import (
+    CommandTimeout,
+    FolderUnreadable,
+    InvalidJobException,
+    SubmitException,
+    SubmitUncertain,
+)
 from psij_ext.executors.batch import BatchSchedulerExecutorConfig
 from psij_ext.runtime import processes
 from psij_ext.runtime.command import CommandResult
 from psij_ext.runtime.jobfolder import REVOKED, JobFolder
+from psij_ext.runtime.journal import Journal
 
 HERE = processes.this_process()
 DEAD = {**HERE, 'pid': 4_000_000, 'start_time': 1}
@@ -256,3 +265,93 @@ def test_open_submissions_are_found_without_reading_each_journal(
     monkeypatch.setattr(JobFolder, 'read_journal', lambda self, actual=JobFolder.read_journal: read.append(self.job_id) or actual(self))
     assert [each.job_id for each in JobFolder.all_open(executor.work_directory)] == [folder.job_id]
     assert read == [folder.job_id]
+
+
+# -- what a crash leaves half done
+
+
+def test_a_folder_that_had_no_second_name_yet_tells_of_its_job(executor: SimpleExecutor, runner: FakeRunner) -> None:
+    """The process was killed between the two steps of keeping the native id."""
+    folder = cut_short(executor)
+    folder._append('journal', Journal.line(native_id='7'))
+    leave_exit_record(folder, 3)
+    runner.answers['status'] = result()
+    job, = executor.recover()
+    assert job.wait(timedelta(seconds=10)) is not None
+    assert (job.status.state, job.status.exit_code) == (JobState.FAILED, 3)
+    assert JobFolder.find(executor.work_directory, '7') is not None
+    assert (executor.recover(), folder.read_journal().reported is not None) == ([], True)
+
+
+def test_a_job_that_may_be_of_an_earlier_submission_is_not_adopted(executor: SimpleExecutor, runner: FakeRunner) -> None:
+    """A submission that was given up and then heard comes from the same folder, and runs nothing."""
+    folder = cut_short(executor)
+    folder.revoke('earlier')
+    runner.answers['origins'] = result(f'7 {folder.path}\n'.encode())
+    job, = executor.recover()
+    assert (job.status.state, job.native_id, folder.claimed_by('n')) == (JobState.NEW, None, REVOKED)
+
+
+def test_of_two_jobs_of_one_submission_neither_is_adopted_unseen(executor: SimpleExecutor, runner: FakeRunner) -> None:
+    folder = cut_short(executor)
+    runner.answers['origins'] = result(f'7 {folder.path}\n8 {folder.path}\n'.encode())
+    job, = executor.recover()
+    assert (job.status.state, folder.claimed_by('n')) == (JobState.NEW, REVOKED)
+
+
+def test_a_job_whose_id_is_anothers_by_now_has_its_own_end(tmp_path: Path, runner: FakeRunner) -> None:
+    first = earlier(tmp_path, runner, '1')
+    heir = earlier(tmp_path, runner, '1')
+    runner.answers['status'] = result(b'1 running\n')
+    with opened(tmp_path, runner) as executor:
+        leave_exit_record(folder_of(executor, first), 3)
+        jobs = {job.id: job for job in executor.recover()}
+        assert jobs[first.id].wait(timedelta(seconds=10)) is not None
+        assert (jobs[first.id].status.exit_code, jobs[heir.id].status.state) == (3, JobState.ACTIVE)
+        assert folder_of(executor, first).read_journal().reported is not None
+        assert folder_of(executor, heir).read_journal().end is None
+
+
+# -- folders that cannot be read now
+
+
+@pytest.mark.parametrize('fault', ['EIO', 'EIO on read', 'ESTALE', 'EACCES'])
+def test_folders_that_cannot_be_read_are_left_for_later(
+        executor: SimpleExecutor, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    folder = cut_short(executor)
+    (folder.path / 'claim.n').symlink_to('7')
+    runner.answers['status'] = result(b'7 running\n')
+    files = FaultyFiles(monkeypatch)
+    with files.on(executor.work_directory, fault), contextlib.suppress(FolderUnreadable):
+        assert executor.recover() == []
+    with files.on(folder.path, fault):
+        assert executor.recover() == []
+    assert files.failed
+    job, = executor.recover()
+    assert (job.native_id, job.status.state) == ('7', JobState.ACTIVE)
+
+
+def test_whose_claim_cannot_be_read_may_run(
+        executor: SimpleExecutor, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever took it for revoked would let the job run twice."""
+    files = FaultyFiles(monkeypatch)
+
+    def time_out(argv: Sequence[str], folder: Path) -> CommandResult:
+        claim('7')(argv, folder)
+        stack.enter_context(files.on(folder, 'EIO on read'))
+        raise CommandTimeout('no answer', argv=argv)
+
+    runner.answers.update(submit=time_out, status=result(b'7 running\n'))
+    job = Job(JobSpec('/bin/date'))
+    with contextlib.ExitStack() as stack, pytest.raises(SubmitUncertain):
+        executor.submit(job)
+    with pytest.raises(InvalidJobException):
+        executor.submit(job)
+    folder_of(executor, job).note_owner(DEAD)
+    again, = executor.recover()
+    assert (again.id, again.native_id) == (job.id, '7')
+
+
+def leave_exit_record(folder: JobFolder, code: int) -> None:
+    (folder.path / 'exit').write_text(
+        f'attempt=1\nnative_id=7\nexit_code={code}\nphase=done\nterm=\nbegan=1.0\nended=2.0\nrequeues=\n')

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from scenes import ACTIVE, CANCELED, COMPLETED, FAILED, QUEUED, STAGE_OUT, TIMED_OUT, Scene, row
 
+from faulty_files import FaultyFiles
 from psij_ext.core.exit_info import ExitReason
 from psij_ext.core.job import Job
 from psij_ext.core.observation import Observations
@@ -249,3 +250,69 @@ def test_what_was_said_of_an_id_before_a_job_had_it_is_not_about_that_job(accoun
     younger = accounted.follow('1')
     accounted.poll()
     assert younger.status.state is QUEUED
+
+
+# -- folders that cannot be read
+
+
+@pytest.mark.parametrize('fault', ['EIO', 'EIO on read', 'ESTALE', 'EACCES'])
+def test_nobody_is_lost_whose_folder_cannot_be_read(
+        scene: Scene, monkeypatch: pytest.MonkeyPatch, fault: str, caplog: pytest.LogCaptureFixture) -> None:
+    job = scene.follow('1')
+    scene.enter(job, 'ACTIVE')
+    scene.pass_time(1)
+    scene.end(job, 3, hint=False)
+    files = FaultyFiles(monkeypatch)
+    with files.on(scene.work / job.id, fault):
+        scene.hint(job)
+        scene.pass_time(300)
+        assert (job.status.state, files.failed == set()) == (ACTIVE, False)
+    scene.pass_time(60)
+    assert (job.status.state, job.status.exit_code) == (FAILED, 3)
+    assert caplog.text == ''
+
+
+def test_what_was_read_counts_on_when_it_cannot_be_read_any_more(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = scene.follow('1')
+    scene.source.rows['1'] = row(ACTIVE)
+    scene.enter(job, 'ACTIVE')
+    scene.end(job, 3)
+    scene.pass_time(1)
+    with FaultyFiles(monkeypatch).on(scene.work / job.id, 'EIO'):
+        scene.hint(job)
+        scene.source.rows['1'] = row(FAILED, ExitReason.OUT_OF_MEMORY, code=137)
+        scene.pass_time(60)
+    assert (job.status.state, job.status.exit_code) == (FAILED, 3)
+    assert job.exit_info is not None
+    assert job.exit_info.reason is ExitReason.OUT_OF_MEMORY
+
+
+def test_the_word_of_the_scheduler_stands_where_the_folder_cannot_be_read(
+        scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = scene.follow('1')
+    with FaultyFiles(monkeypatch).on(scene.work / job.id, 'EACCES'):
+        scene.source.rows['1'] = row(FAILED, ExitReason.OUT_OF_MEMORY, code=137)
+        scene.pass_time(60)
+    assert (job.status.state, job.status.exit_code) == (FAILED, 137)
+
+
+def test_a_cancelled_job_that_is_gone_may_have_ended_before(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = scene.follow('1')
+    scene.followed(job).cancel_acknowledged = True
+    scene.end(job, 0, hint=False)
+    with FaultyFiles(monkeypatch).on(scene.work / job.id, 'EIO'):
+        scene.pass_time(100)
+        assert job.status.state is QUEUED
+    scene.pass_time(60)
+    assert (job.status.state, job.status.exit_code) == (COMPLETED, 0)
+
+
+def test_absence_counts_from_when_the_folder_could_be_read(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = scene.follow('1')
+    with FaultyFiles(monkeypatch).on(scene.work / job.id, 'EIO'):
+        scene.hint(job)
+        scene.pass_time(300)
+    scene.pass_time(100)
+    assert job.status.state is QUEUED
+    scene.pass_time(100)
+    assert job.status.state is FAILED

@@ -81,8 +81,7 @@ def known_jobs(work_directory: Path | None) -> list[KnownJob]:
     roots = known_work_directories() if work_directory is None else [work_directory.absolute()]
     found = []
     for executor_folder in [each for root in roots for each in _executor_folders(root)]:
-        for folder in JobFolder.all(executor_folder):
-            journal = folder.read_journal()
+        for journal, folder in JobFolder.journals(JobFolder.all(executor_folder)):
             native_id = journal.native_id
             if native_id is not None:
                 found.append((journal.submitted or 0.0, folder.job_id, folder, native_id, executor_folder.name))

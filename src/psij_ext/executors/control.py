@@ -10,7 +10,7 @@ from pathlib import Path
 from psij_ext.core.control import AnySeconds, AnySignal, FirstWarning, cannot_hold, read_warning
 from psij_ext.core.interfaces import JobExecutor
 from psij_ext.core.job import Job
-from psij_ext.exceptions import InvalidJobException, NotAllCancelled, SubmitException
+from psij_ext.exceptions import FolderUnreadable, InvalidJobException, NotAllCancelled, SubmitException
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.monitor import StatusMonitor
 
@@ -144,20 +144,24 @@ class ControllingExecutor(JobExecutor):
 
         Schedulers say nothing against such a cancel, and some do not tell afterwards who was first.
         """
-        folder = JobFolder.find(self.work_directory, native_id)
-        record = None if folder is None else folder.read_exit()
-        if folder is None or record is None or record.term_seen:
+        try:
+            folder = JobFolder.find(self.work_directory, native_id)
+            record = None if folder is None else folder.read_exit()
+            progress = [] if folder is None else folder.read_progress()
+        except FolderUnreadable:
+            return False
+        if record is None or record.term_seen:
             return False
         followed = self._get_monitor().followed(job)
         past = 0 if followed is None else followed.past_attempts
-        return record.attempt > past and all(entry.attempt <= record.attempt for entry in folder.read_progress())
+        return record.attempt > past and all(entry.attempt <= record.attempt for entry in progress)
 
     def _acknowledge(self, cancelled: Sequence[tuple[Job, str]]) -> None:
         """Keep in mind that the scheduler has taken our cancels of these jobs."""
         monitor = self._get_monitor()
         for job, native_id in cancelled:
-            folder = JobFolder.find(self.work_directory, native_id)
             try:
+                folder = JobFolder.find(self.work_directory, native_id)
                 if folder is not None:
                     folder.note_cancel()
             except OSError as error:

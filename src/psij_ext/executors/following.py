@@ -15,6 +15,7 @@ from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
+from psij_ext.exceptions import FolderUnreadable
 from psij_ext.executors.control import ControllingExecutor
 from psij_ext.runtime.callbacks import CallbackThread
 from psij_ext.runtime.ending import keep_end
@@ -160,10 +161,21 @@ class FollowingExecutor(ControllingExecutor):
     def _report(self, job: Job, status: JobStatus, exit_info: ExitInfo | None, requeued: bool) -> None:
         if exit_info is not None:
             exit_info = job._set_exit_info(exit_info)
-            folder = JobFolder.find(self.work_directory, job.native_id or '')
+            folder = self._folder_of(job)
             if folder is not None:
                 self._keep_end(folder, job, status, exit_info)
         self._update_job_status(job, status, requeued)
+
+    def _folder_of(self, job: Job) -> JobFolder | None:
+        """Give the folder of a job; None where there is none, or it cannot be read now."""
+        if job.id not in self._attached:
+            # By its own id: a scheduler that lost its state may have given its native id to another job.
+            return JobFolder(self.work_directory / job.id)
+        try:
+            return JobFolder.find(self.work_directory, job.native_id or '')
+        except FolderUnreadable as error:
+            logger.debug('The end of job %s cannot be kept: %s', job.native_id, error)
+            return None
 
     def _keep_end(self, folder: JobFolder, job: Job, status: JobStatus, exit_info: ExitInfo) -> None:
         # Whoever only attached to it gave it another id.

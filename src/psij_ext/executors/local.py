@@ -222,8 +222,8 @@ class LocalJobExecutor(SubmittingExecutor):
 
     # -- following
 
-    def _origins(self) -> Mapping[str, str]:
-        return LocalJobs(self._slots).origins()
+    def _origins(self) -> Mapping[str, Sequence[str]]:
+        return {name: (native_id,) for name, native_id in LocalJobs(self._slots).origins().items()}
 
     def _make_source(self) -> StatusSource:
         return ProcessTable(self._slots)

@@ -9,7 +9,7 @@ from typing import Callable, List, Tuple
 
 from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
-from psij_ext.exceptions import PsijExtError
+from psij_ext.exceptions import FolderUnreadable, PsijExtError
 from psij_ext.executors.remembering import read_spec
 from psij_ext.executors.returning import ReturningExecutor
 from psij_ext.runtime import processes
@@ -37,7 +37,7 @@ class RecoveringExecutor(ReturningExecutor):
 
     # -- what subclasses give
 
-    def _origins(self) -> Mapping[str, str]:
+    def _origins(self) -> Mapping[str, Sequence[str]]:
         """Ask the scheduler from which folder each of the user's jobs was submitted.
 
         :return: the native ids by the folders' names; empty where the scheduler cannot tell.
@@ -58,32 +58,43 @@ class RecoveringExecutor(ReturningExecutor):
 
         :param session: the session that the jobs were submitted in; if None, that of this executor's configuration.
         :return: the jobs, with their own ids and specs, in the order of their submission.
+        :raises FolderUnreadable: if the work directory cannot be read now. A job whose own folder cannot be is left for
+            the next time.
         """
         wanted = self.config.session if session is None else session
-        journals = [(folder.read_journal(), folder) for folder in JobFolder.all(self.work_directory)]
-        left = [(journal, folder) for journal, folder in journals
+        left = [(journal, folder) for journal, folder in JobFolder.journals(JobFolder.all(self.work_directory))
                 if self._is_left(journal) and (journal.submission or {}).get('session') == wanted]
         self._settle_open([(journal, folder) for journal, folder in left if journal.is_open])
         recovered: List[Job] = []
         followed: List[Followed] = []
-        for _, folder in sorted(left, key=lambda each: each[0].submitted or 0.0):
-            journal = folder.read_journal()
+        in_order = [folder for _, folder in sorted(left, key=lambda each: each[0].submitted or 0.0)]
+        for journal, folder in JobFolder.journals(in_order):
             if journal.is_open:
                 continue
-            job = Job(read_spec(folder))
+            job = Job(read_spec(folder, journal))
             job._set_id(folder.job_id)
             recovered.append(job)
             if journal.native_id is None:
                 give_up(folder, journal.not_submitted or '', reported=True)
             else:
-                folder.note_owner(processes.this_process())
+                self._take_over(folder, journal.native_id)
                 self._index_again(job, journal)
                 job._bind(self)
-                followed.append(self._taken_up(job, journal.native_id))
+                followed.append(self._taken_up(job, journal.native_id, folder, journal))
         self._come_back(followed)
         return recovered
 
     # -- the steps
+
+    def _take_over(self, folder: JobFolder, native_id: str) -> None:
+        """Be the process that looks after a job."""
+        try:
+            folder.note_owner(processes.this_process())
+            # Who submitted it may have died before the folder had its second name.
+            if JobFolder.find(self.work_directory, native_id) is None:
+                folder.name_by(native_id)
+        except OSError as error:
+            logger.warning('That this process looks after job %s cannot be kept: %s', folder.job_id, error)
 
     def _index_again(self, job: Job, journal: Journal) -> None:
         """See to it that the index has a job, too, whose process ended before it had."""
@@ -103,7 +114,11 @@ class RecoveringExecutor(ReturningExecutor):
 
     def _settle_all_open(self) -> None:
         """Settle what was cut short, in whatever session; the jobs are for `recover` to return."""
-        found = [(folder.read_journal(), folder) for folder in JobFolder.all_open(self.work_directory)]
+        try:
+            found = list(JobFolder.journals(JobFolder.all_open(self.work_directory)))
+        except FolderUnreadable as error:
+            logger.warning('Submissions that were cut short are not looked for now: %s', error)
+            return
         self._settle_open([(journal, folder) for journal, folder in found if self._is_left(journal)])
 
     def _is_left(self, journal: Journal) -> bool:
@@ -123,7 +138,11 @@ class RecoveringExecutor(ReturningExecutor):
         unclaimed = []
         for journal, folder in submissions:
             nonce = str((journal.submission or {}).get('nonce'))
-            native_id = folder.claimed_by(nonce)
+            try:
+                native_id = folder.claimed_by(nonce)
+            except FolderUnreadable as error:
+                logger.warning('What became of the submission of job %s is not known yet: %s', folder.job_id, error)
+                continue
             if native_id is None:
                 unclaimed.append((folder, nonce))
             elif native_id == REVOKED:
@@ -134,12 +153,15 @@ class RecoveringExecutor(ReturningExecutor):
             return
         try:
             origins = self._origins()
-        except PsijExtError as error:
+        except (PsijExtError, OSError) as error:
             logger.warning('What became of %d submissions to %s is not known yet: %s', len(unclaimed), self.name, error)
             return
         for folder, nonce in unclaimed:
             try:
-                native_id = origins.get(folder.job_id) or folder.revoke(nonce)
+                # A job that was heard late, after its submission was revoked, comes from the same folder.
+                known = origins.get(folder.job_id, ())
+                certain = len(known) == 1 and not folder.was_submitted_before(nonce)
+                native_id = known[0] if certain else folder.revoke(nonce)
             except OSError as error:
                 logger.warning('The submission of job %s cannot be revoked: %s', folder.job_id, error)
                 continue

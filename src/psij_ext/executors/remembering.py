@@ -13,6 +13,7 @@ from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.journal import Journal
 from psij_ext.runtime.look import record_silently
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ def remember(folder: JobFolder, executor: JobExecutor) -> Followed:
     """
     journal = folder.read_journal()
     native_id, submitted = journal.native_id or '', journal.submitted or 0.0
-    job = Job(read_spec(folder))
+    job = Job(read_spec(folder, journal))
     job._set_id(folder.job_id)
     job._bind(executor)
     job._set_native_id(native_id)
@@ -37,9 +38,12 @@ def remember(folder: JobFolder, executor: JobExecutor) -> Followed:
     return followed
 
 
-def read_spec(folder: JobFolder) -> JobSpec | None:
-    """Read the spec of a job back from its folder; None where it cannot be read."""
-    text = folder.read_journal().spec
+def read_spec(folder: JobFolder, journal: Journal | None = None) -> JobSpec | None:
+    """Read the spec of a job back from its folder; None where it makes no sense.
+
+    :param journal: what the journal of the folder says; it is read if None.
+    """
+    text = (folder.read_journal() if journal is None else journal).spec
     if text is None:
         return None
     try:

@@ -10,7 +10,7 @@ from psij_ext.core.exit_info import ExitInfo
 from psij_ext.core.job import Job
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
-from psij_ext.exceptions import InvalidJobException
+from psij_ext.exceptions import FolderUnreadable, InvalidJobException
 from psij_ext.executors.following import FollowingExecutor
 from psij_ext.executors.remembering import own_stderr, read_spec, remember
 from psij_ext.runtime.followed import Followed
@@ -47,6 +47,7 @@ class ReturningExecutor(FollowingExecutor):
         :param native_id: the scheduler's name for it.
         :raises InvalidJobException: if that can be no native id of a job that can be followed here, or the job was
             submitted or attached before.
+        :raises FolderUnreadable: if the folders of jobs cannot be read now.
         """
         self.attach_many([(job, native_id)])
 
@@ -66,7 +67,13 @@ class ReturningExecutor(FollowingExecutor):
                     raise InvalidJobException(f'Job {job.id} was submitted or attached before.')
                 job._bind(self)
                 bound.append(job)
-        self._come_back([self._taken_up(job, native_id) for job, native_id in jobs])
+        try:
+            found = [self._find(native_id) for _, native_id in jobs]
+        except FolderUnreadable:
+            for job in bound:
+                job._bind(None)
+            raise
+        self._come_back([self._taken_up(job, native_id, *known) for (job, native_id), known in zip(jobs, found)])
 
     def look(self, folders: Sequence[JobFolder]) -> Look:
         """Look once at jobs that were submitted earlier, perhaps by other programs; none of them is followed.
@@ -84,14 +91,16 @@ class ReturningExecutor(FollowingExecutor):
 
     # -- the steps
 
-    def _taken_up(self, job: Job, native_id: str) -> Followed:
-        job._set_native_id(native_id)
+    def _find(self, native_id: str) -> Tuple[JobFolder | None, Journal]:
         folder = JobFolder.find(self.work_directory, native_id)
+        return folder, Journal({}) if folder is None else folder.read_journal()
+
+    def _taken_up(self, job: Job, native_id: str, folder: JobFolder | None, journal: Journal) -> Followed:
+        job._set_native_id(native_id)
         if folder is None or folder.job_id != job.id:
             self._attached.add(job.id)
         if folder is not None and job.spec is None:
-            job.spec = read_spec(folder)
-        journal = Journal({}) if folder is None else folder.read_journal()
+            job.spec = read_spec(folder, journal)
         followed = Followed(
             job, native_id, folder, self._report, submitted=journal.submitted or 0.0,
             stderr_path=own_stderr(job.spec), patience=self._patience())
@@ -127,7 +136,10 @@ class ReturningExecutor(FollowingExecutor):
     def _has_lost_its_id(self, followed: Followed) -> bool:
         if followed.folder is None:
             return False
-        latest = JobFolder.find(self.work_directory, followed.native_id)
+        try:
+            latest = JobFolder.find(self.work_directory, followed.native_id)
+        except FolderUnreadable:
+            return True
         return latest is None or latest.job_id != followed.folder.job_id
 
 

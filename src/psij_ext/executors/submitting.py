@@ -111,13 +111,16 @@ class SubmittingExecutor(KeyedExecutor):
             native_id = self._start_patiently(copied, folder, spec, key)
         except SubmitUncertain:
             raise  # it stays bound: a second submission might make it run twice
-        except OSError as error:
-            job._bind(None)
-            raise SubmitException(f'The folder of job {job.id} cannot be written: {error}', error) from error
-        except BaseException as error:  # after an interrupt too it may be submitted once more
+        except (PsijExtError, OSError) as error:
             job._bind(None)
             if folder is not None:
-                give_up(folder, str(error) or type(error).__name__, reported=True)
+                give_up(folder, str(error), reported=True)
+            if isinstance(error, OSError):
+                raise SubmitException(f'The folder of job {job.id} cannot be written: {error}', error) from error
+            raise
+        except BaseException as error:  # an interrupt, for one
+            if folder is None or self._take_back(job, folder, spec, key, str(error) or type(error).__name__):
+                job._bind(None)
             raise
         self._follow_submitted(job, native_id, folder, spec, key)
 
@@ -166,6 +169,22 @@ class SubmittingExecutor(KeyedExecutor):
             'format': 1, 'job_id': folder.job_id, 'executor': self.name, 'url': self.url, 'nonce': nonce,
             'submitted': time.time(), 'owner': processes.this_process(), 'session': self.config.session, 'key': key,
         }, JSONSerializer().dumps(spec))
+
+    def _take_back(self, job: Job, folder: JobFolder, spec: JobSpec, key: str | None, reason: str) -> bool:
+        """See to it that a submission that was interrupted does not run; return whether it may be made once more."""
+        try:
+            nonce = (folder.read_journal().submission or {}).get('nonce')
+            native_id = None if nonce is None else folder.revoke(str(nonce))
+        except OSError as error:
+            logger.warning('The submission of job %s was interrupted and cannot be revoked: %s', job.id, error)
+            return False
+        if native_id is None:
+            give_up(folder, reason, reported=True)
+            return True
+        logger.warning(
+            'The submission of job %s was interrupted; it runs all the same, as %s.', job.id, native_id)
+        self._follow_submitted(job, native_id, folder, spec, key)
+        return False
 
     def _follow_submitted(
         self, job: Job, native_id: str, folder: JobFolder, spec: JobSpec, key: str | None,

@@ -36,6 +36,7 @@ class Evidence:
     :param taken_out: whether it waited when it was last seen, and was taken out of its array since without having run.
     :param cancel_acknowledged: whether the scheduler took a cancel of ours.
     :param leaves_record: whether the script is ours, which writes an exit record before it ends by itself.
+    :param folder_answers: whether its folder could be read, where it has one.
     :param time_limit: the wall time that was asked for, in seconds.
     :param stages_in: whether the script stages in before it launches.
     :param request: what was asked for, and when; None where that is not looked up.
@@ -59,6 +60,7 @@ class Evidence:
     taken_out: bool = False
     cancel_acknowledged: bool = False
     leaves_record: bool = False
+    folder_answers: bool = True
     time_limit: float | None = None
     stages_in: bool = False
     request: Request | None = None

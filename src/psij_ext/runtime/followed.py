@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,11 +14,14 @@ from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation, Observations
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
+from psij_ext.exceptions import FolderUnreadable
 from psij_ext.runtime.evidence import USUAL_PATIENCE, Evidence, Patience, Presence
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.last_words import explanation
 from psij_ext.runtime.records import ExitRecord, ProgressEntry, TermNote
 from psij_ext.runtime.usage import Request, request_of
+
+logger = logging.getLogger(__name__)
 
 Report = Callable[[Job, JobStatus, Optional[ExitInfo], bool], None]
 
@@ -36,8 +40,8 @@ class Followed:
     """
 
     __slots__ = (
-        'absent_since', 'cancel_acknowledged', 'exit_record', 'folder', 'job', 'last_seen', 'native_id',
-        'past_attempts', 'patience', 'progress', 'read_at', 'record_found_at', 'report', 'reported_run',
+        'absent_since', 'cancel_acknowledged', 'exit_record', 'folder', 'folder_answers', 'job', 'last_seen',
+        'native_id', 'past_attempts', 'patience', 'progress', 'read_at', 'record_found_at', 'report', 'reported_run',
         'stderr_path', 'submitted', 'taken_out', 'traceless_since', 'waited_at')
 
     def __init__(self, job: Job, native_id: str, folder: JobFolder | None, report: Report,
@@ -53,6 +57,8 @@ class Followed:
         self.cancel_acknowledged = False
         self.exit_record: ExitRecord | None = None
         self.progress: tuple[ProgressEntry, ...] = ()
+        # Whether the folder could be read when that was last tried.
+        self.folder_answers = True
         # So many runs are over for good: the queue has said since that the job waits for the next one.
         self.past_attempts = 0
         # When the folder last told something new: what the scheduler was asked before that may be out of
@@ -71,11 +77,17 @@ class Followed:
         self.traceless_since: float | None = None
 
     def read_folder(self, now: float) -> None:
-        """Take in what the job's script wrote."""
+        """Take in what the job's script wrote; what was read before stands while that cannot be read."""
         if self.folder is None:
             return
-        record = self.folder.read_exit()
-        progress = tuple(self.folder.read_progress())
+        try:
+            record = self.folder.read_exit()
+            progress = tuple(self.folder.read_progress())
+        except FolderUnreadable as error:
+            logger.debug('What the script of job %s wrote is not known now: %s', self.job.id, error)
+            self.folder_answers = False
+            return
+        self.folder_answers = True
         if record != self.exit_record or progress != self.progress:
             self.read_at = now
             self.record_found_at = None if record is None else now
@@ -108,11 +120,14 @@ class Followed:
             self.taken_out = True
 
     def evidence(self, queue: Answer, accounting: Answer, *, has_accounting: bool, now: float) -> Evidence:
-        """Put together all that is known of the job."""
+        """Put together all that is known of the job.
+
+        :raises FolderUnreadable: if its folder, which could be read a moment ago, cannot be any more.
+        """
         queue_presence, in_queue = queue.about(self)
         accounting_presence, in_accounting = accounting.about(self)
         if (in_queue is not None or in_accounting is not None) and (
-                self.folder is not None and self.folder.has_lost(self.native_id)):
+                self.folder is not None and self.folder_answers and self.folder.has_lost(self.native_id)):
             in_queue = in_accounting = None
             queue_presence, accounting_presence = _nothing_of(queue_presence), _nothing_of(accounting_presence)
         if queue_presence is Presence.ABSENT and in_accounting is not None and _is_alive(in_accounting):
@@ -122,7 +137,7 @@ class Followed:
             self.last_seen = in_queue
             if in_queue.status.state is JobState.QUEUED:
                 self.past_attempts = max(self.past_attempts, *self._attempts())
-        nowhere = queue_presence is Presence.ABSENT and (
+        nowhere = self.folder_answers and queue_presence is Presence.ABSENT and (
             not has_accounting or accounting_presence is Presence.ABSENT)
         if not nowhere:
             self.absent_since = None
@@ -130,7 +145,7 @@ class Followed:
             self.absent_since = queue.asked_at
         # Another process may have cancelled it. That counts only for a job that is over, and is read only then.
         over = nowhere or (in_queue is not None and in_queue.status.final)
-        if over and self.folder is not None and not self.cancel_acknowledged:
+        if over and self.folder is not None and self.folder_answers and not self.cancel_acknowledged:
             self.cancel_acknowledged = self.folder.read_journal().cancel_noted
         current_record = self.exit_record
         if current_record is not None and current_record.attempt <= self.past_attempts:
@@ -151,9 +166,10 @@ class Followed:
             term_note=self._term_note() if nowhere and current_record is None else None,
             cancel_acknowledged=self.cancel_acknowledged,
             leaves_record=self.folder is not None,
+            folder_answers=self.folder_answers,
             time_limit=self._time_limit,
             stages_in=bool(spec is not None and spec.stage_in),
-            request=self._request() if over or current_record is not None else None,
+            request=self._request() if self.folder_answers and (over or current_record is not None) else None,
             waited_for_cause=None if self.record_found_at is None else now - self.record_found_at,
             traceless_for=None if self.traceless_since is None else now - self.traceless_since,
             absent_for=None if self.absent_since is None else queue.asked_at - self.absent_since)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from psij_ext.exceptions import IndexBroken
+from psij_ext.exceptions import FolderUnreadable, IndexBroken
 from psij_ext.runtime import index_rows
 from psij_ext.runtime.ending import kept_end
 from psij_ext.runtime.index_file import IndexFile, patiently
@@ -67,7 +67,11 @@ def rebuild(work_directories: Iterable[Path], folder: Path | None = None, *, pat
         except OSError as error:
             unreadable[work_directory] = error.strerror or str(error)
             continue
-        rows += [row for job in found for row in _rows(job)]
+        for job in found:
+            try:
+                rows += list(_rows(job))
+            except FolderUnreadable as error:
+                logger.warning('Job %s is not indexed: %s', job.job_id, error)
     count = patiently(lambda: _replace(file, before, rows), patience)
     return Rebuilt(count, unreadable, set_aside)
 
@@ -79,8 +83,8 @@ def submitted_jobs(work_directory: Path) -> Iterator[JobFolder]:
     :raises OSError: if it is there and cannot be read.
     """
     for executor_folder in executor_folders(work_directory):
-        for job in JobFolder.all(executor_folder):
-            if job.read_journal().native_id is not None:
+        for journal, job in JobFolder.journals(JobFolder.all(executor_folder)):
+            if journal.native_id is not None:
                 yield job
 
 

@@ -17,12 +17,12 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote as percent_encode
 
-from psij_ext.exceptions import PsijExtError
+from psij_ext.exceptions import FolderUnreadable, PsijExtError
 from psij_ext.runtime.journal import Journal
 from psij_ext.runtime.records import (
     ExitRecord,
@@ -39,6 +39,8 @@ REVOKED = 'revoked'
 SCHEDULER_OUTPUT = 'scheduler.out'
 _RECORD_LIMIT = 64 * 1024
 _NATIVE_IDS = '.native'
+# No such file, or a link or something else in its place: it is not that it could not be read now.
+_NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL)
 
 
 class JobFolder:
@@ -89,7 +91,10 @@ class JobFolder:
 
     @classmethod
     def find(cls, work_directory: Path, native_id: str) -> JobFolder | None:
-        """Find the folder of the job that the scheduler calls `native_id`; None where the job is not ours."""
+        """Find the folder of the job that the scheduler calls `native_id`; None where the job is not ours.
+
+        :raises FolderUnreadable: if that cannot be told now.
+        """
         named = Journal.parse(cls(work_directory)._read(_native_name(native_id), limit=None))
         job_id = (named.submission or {}).get('job_id')
         if not isinstance(job_id, str):
@@ -109,23 +114,35 @@ class JobFolder:
         The journal of any other has a second name, by which `find` finds it, as a rule: so few of them are read.
         """
         for folder in cls.all(work_directory):
-            try:
+            with contextlib.suppress(OSError):
                 names = os.stat(folder._file('journal'), follow_symlinks=False).st_nlink
-            except OSError:
-                continue
-            if names == 1 and folder.read_journal().is_open:
-                yield folder
+                if names == 1 and folder.read_journal().is_open:
+                    yield folder
 
     @classmethod
     def all(cls, work_directory: Path) -> Iterator[JobFolder]:
-        """Go through the folders of a work directory, in no particular order."""
+        """Go through the folders of a work directory, in no particular order.
+
+        :raises FolderUnreadable: if it cannot be read now.
+        """
         try:
             entries = list(os.scandir(work_directory))
         except FileNotFoundError:
             return
+        except OSError as error:
+            raise _unreadable(work_directory, error) from error
         for entry in entries:
             if not entry.name.startswith('.') and entry.is_dir(follow_symlinks=False):
                 yield cls(Path(entry.path))
+
+    @staticmethod
+    def journals(folders: Iterable[JobFolder]) -> Iterator[tuple[Journal, JobFolder]]:
+        """Read the journals of folders; one that cannot be read now is said, and keeps no other back."""
+        for folder in folders:
+            try:
+                yield folder.read_journal(), folder
+            except FolderUnreadable as error:
+                logger.warning('Job %s is passed over: %s', folder.job_id, error)
 
     @property
     def job_id(self) -> str:
@@ -151,7 +168,10 @@ class JobFolder:
         self._write('journal', Journal.line(submission=record, spec=spec))
 
     def read_journal(self) -> Journal:
-        """Read all that was kept of the job by those who submitted and followed it."""
+        """Read all that was kept of the job by those who submitted and followed it.
+
+        :raises FolderUnreadable: if that cannot be read now.
+        """
         return Journal.parse(self._read('journal', limit=None))
 
     def write_script(self, script: str) -> None:
@@ -168,20 +188,35 @@ class JobFolder:
     # -- the submission's claim
 
     def claimed_by(self, nonce: str) -> str | None:
-        """Tell who holds a submission: a native id, `revoked`, or None while nobody does."""
+        """Tell who holds a submission: a native id, `revoked`, or None while nobody does.
+
+        :raises FolderUnreadable: if that cannot be read now.
+        """
         try:
             return os.readlink(self._file(f'claim.{nonce}'))
-        except OSError:
-            return None
+        except OSError as error:
+            if error.errno in _NOTHING_THERE:
+                return None
+            raise _unreadable(self.path / f'claim.{nonce}', error) from error
+
+    def was_submitted_before(self, nonce: str) -> bool:
+        """Whether an earlier submission of the job was revoked: the scheduler may have a job of that one, too.
+
+        :raises FolderUnreadable: if that cannot be read now.
+        """
+        try:
+            return any(name.startswith('claim.') and name != f'claim.{nonce}' for name in os.listdir(self.path))
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
 
     @property
     def is_unclaimed(self) -> bool:
         """Whether the folder can be read, and its script, which claims the submission first of all, has not done so."""
-        nonce = (self.read_journal().submission or {}).get('nonce')
-        # A dialect may write scripts of its own, which claim nothing.
-        if not isinstance(nonce, str) or f'/claim.{nonce}\n'.encode() not in (self._read('script') or b''):
-            return False
         try:
+            nonce = (self.read_journal().submission or {}).get('nonce')
+            # A dialect may write scripts of its own, which claim nothing.
+            if not isinstance(nonce, str) or f'/claim.{nonce}\n'.encode() not in (self._read('script') or b''):
+                return False
             return os.readlink(self._file(f'claim.{nonce}')) == REVOKED
         except OSError as error:
             return isinstance(error, FileNotFoundError)
@@ -191,6 +226,7 @@ class JobFolder:
 
         :return: None, or the native id of the script that had claimed it already: then the job runs, and this
             is its id.
+        :raises OSError: if that cannot be done, or it cannot be read who holds it.
         """
         try:
             (self.path / f'claim.{nonce}').symlink_to(REVOKED)
@@ -204,6 +240,10 @@ class JobFolder:
     def set_native_id(self, native_id: str) -> None:
         """Keep the native id, and let `find` find the folder by it."""
         self._append('journal', Journal.line(native_id=native_id))
+        self.name_by(native_id)
+
+    def name_by(self, native_id: str) -> None:
+        """Let `find` find the folder by its native id."""
         journal, name = self._file('journal'), f'{os.path.dirname(self.path)}/{_native_name(native_id)}'
         try:
             os.link(journal, name)
@@ -221,7 +261,10 @@ class JobFolder:
     # -- what the script says
 
     def read_progress(self) -> list[ProgressEntry]:
-        """Read which states the job's script entered, oldest first; unreadable lines are passed over."""
+        """Read which states the job's script entered, oldest first; unreadable lines are passed over.
+
+        :raises FolderUnreadable: if the file cannot be read now.
+        """
         entries = []
         for line in (self._read('progress') or b'').decode('ascii', 'replace').splitlines():
             try:
@@ -232,7 +275,10 @@ class JobFolder:
         return entries
 
     def read_exit(self) -> ExitRecord | None:
-        """Read the exit record of the latest attempt; None while there is none, or none that can be read."""
+        """Read the exit record of the latest attempt; None while there is none, or none that makes sense.
+
+        :raises FolderUnreadable: if the file cannot be read now.
+        """
         content = self._read('exit')
         if content is None:
             return None
@@ -276,7 +322,8 @@ class JobFolder:
     def tidy(self) -> None:
         """Remove what nobody needs once the job has succeeded; what tells of it, and its output, stays."""
         for name in ('script', 'nodes', 'environment', 'followers'):
-            (self.path / name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                (self.path / name).unlink()
 
     # -- the files
 
@@ -303,16 +350,21 @@ class JobFolder:
         try:
             descriptor = os.open(self._file(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
+            if error.errno not in _NOTHING_THERE:
+                raise _unreadable(self.path / name, error) from error
             if not isinstance(error, FileNotFoundError):
                 logger.warning('%s cannot be read: %s', self.path / name, error)
             return None
-        facts = os.fstat(descriptor)
-        if facts.st_uid != os.geteuid() or not stat.S_ISREG(facts.st_mode):
+        try:
+            facts = os.fstat(descriptor)
+            if facts.st_uid != os.geteuid() or not stat.S_ISREG(facts.st_mode):
+                logger.warning('%s is not a file of ours and is passed over.', self.path / name)
+                return None
+            return _read_all(descriptor, facts.st_size if limit is None else min(limit, facts.st_size))
+        except OSError as error:
+            raise _unreadable(self.path / name, error) from error
+        finally:
             os.close(descriptor)
-            logger.warning('%s is not a file of ours and is passed over.', self.path / name)
-            return None
-        with os.fdopen(descriptor, 'rb') as file:
-            return file.read(-1 if limit is None else limit)
 
 
 def new_nonce() -> str:
@@ -330,6 +382,20 @@ def check_private(folder: Path) -> None:
         raise PsijExtError(
             f'The work directory {folder} belongs to somebody else or can be written to by others. '
             'Choose another work_directory, or take the rights away with chmod go-w.')
+
+
+def _unreadable(path: Path, error: OSError) -> FolderUnreadable:
+    return FolderUnreadable(error.errno, f'{error.strerror} (it may be read later)', str(path))
+
+
+def _read_all(descriptor: int, size: int) -> bytes:
+    content = b''
+    while len(content) < size:
+        chunk = os.read(descriptor, size - len(content))
+        if not chunk:
+            break
+        content += chunk
+    return content
 
 
 def _make_private(folder: Path) -> None:

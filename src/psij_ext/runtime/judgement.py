@@ -54,7 +54,7 @@ def _judge(evidence: Evidence, patience: Patience) -> Judgement:
     ends = [*_ends(evidence), _put_off(evidence)]
     if ends[0] is not None:
         return _ended_without_record(ends[0], evidence, patience)
-    if evidence.queue_presence is Presence.ABSENT and (
+    if evidence.folder_answers and evidence.queue_presence is Presence.ABSENT and (
             not evidence.has_accounting or evidence.accounting_presence is Presence.ABSENT):
         return _judge_absent(evidence, patience)
     if evidence.progress:

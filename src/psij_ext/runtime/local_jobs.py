@@ -50,7 +50,8 @@ class LocalJobs:
         """Return the native ids of the jobs that wait or run, by the names of their folders."""
         origins = {}
         for native_id in self._slots.alive():
-            pid = supervisor_of(native_id)
+            # One that was not told its place, because who started it died, ends before it has a handler.
+            pid = self._await_handler(native_id, signal.SIGTERM)
             words = [] if pid is None else _command(pid).split(b'\0')
             if len(words) > _FOLDER and words[_FOLDER - 1].endswith(_SUPERVISOR):
                 origins[Path(os.fsdecode(words[_FOLDER])).name] = native_id

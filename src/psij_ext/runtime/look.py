@@ -11,6 +11,7 @@ from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
+from psij_ext.exceptions import FolderUnreadable
 from psij_ext.runtime.ending import keep_end, kept_end
 from psij_ext.runtime.evidence import USUAL_PATIENCE, Patience
 from psij_ext.runtime.followed import Followed
@@ -94,7 +95,10 @@ def record_silently(job: Job, status: JobStatus, exit_info: ExitInfo | None, req
 
 
 def _is_known_end(followed: Followed) -> bool:
-    end = None if followed.folder is None else kept_end(followed.folder)
+    try:
+        end = None if followed.folder is None else kept_end(followed.folder)
+    except FolderUnreadable:
+        return False
     if end is not None:
         followed.read_folder(_TICKS[0])
         for entered in followed.states_of_this_attempt():

@@ -21,7 +21,7 @@ from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
-from psij_ext.exceptions import CommandError, ParseError
+from psij_ext.exceptions import CommandError, FolderUnreadable, ParseError
 from psij_ext.runtime.events import Mailbox
 from psij_ext.runtime.followed import Answer, Followed
 from psij_ext.runtime.judgement import Judgement, judge
@@ -290,6 +290,8 @@ class StatusMonitor:
     def _look_safely(self, followed: Followed, now: float) -> None:
         try:
             self._look(followed, now)
+        except FolderUnreadable as error:
+            logger.debug('%s: job %s is looked at later: %s', self._name, followed.job.id, error)
         except Exception:
             # What is wrong with one job must be seen, and must not keep the others from being looked at.
             logger.exception('%s: job %s could not be looked at.', self._name, followed.job.id)

@@ -127,10 +127,17 @@ def test_id(executor: PBSProJobExecutor, out: str, native_id: str) -> None:
     assert executor.job_id_from_submit_output(out) == native_id
 
 
-@pytest.mark.parametrize('out', ['', 'welcome\n', 'usage: qsub [-a date_time]\n'])
+@pytest.mark.parametrize('out', ['', 'welcome\n', 'usage: qsub [-a date_time]\n', '77', '77.pbsho'])
 def test_no_id(executor: PBSProJobExecutor, out: str) -> None:
     with pytest.raises(ParseError):
         executor.job_id_from_submit_output(out)
+
+
+def test_a_list_of_folders_that_is_cut_short_is_none(executor: PBSProJobExecutor) -> None:
+    listed = (DATA / 'dsv-array-elements.stdout').read_bytes()
+    assert executor.parse_origins(CommandResult(('qstat',), 0, listed)) is not None
+    with pytest.raises(ParseError, match='middle'):
+        executor.parse_origins(CommandResult(('qstat',), 0, listed[:-9]))
 
 
 def test_one_command_for_all(executor: PBSProJobExecutor) -> None:

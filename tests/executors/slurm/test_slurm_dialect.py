@@ -225,7 +225,7 @@ def test_an_odd_default_goes_on_the_command_line_too(executor: SlurmJobExecutor,
 
 
 @pytest.mark.parametrize(('out', 'native_id'), [
-    ('1\n', '1'), ('1;cluster\n', '1;cluster'), ('3969755', '3969755'),
+    ('1\n', '1'), ('1;cluster\n', '1;cluster'), ('3969755\n', '3969755'),
     ('Submitted batch job 2\n', '2'), ('Submitted batch job 3969755 on cluster nautilus\n', '3969755;nautilus'),
     ('*** Welcome to site 7 ***\n42\nYour quota: 17 of 100 GB\n', '42'),
     ('Maintenance on 2026-11-20\n2026-11-20\n42;c-1.x\n\n12:00\n', '42;c-1.x'),
@@ -234,10 +234,18 @@ def test_the_id_is_found_among_what_a_site_prints(executor: SlurmJobExecutor, ou
     assert executor.job_id_from_submit_output(out) == native_id
 
 
-@pytest.mark.parametrize('out', ['', '\n', 'Welcome\n', 'Submitted batch job\n', '2026-11-20\n', '12abc\n', '-5\n', '٤٢\n', 'job 42\n'])
+@pytest.mark.parametrize('out', ['', '\n', 'Welcome\n', 'Submitted batch job\n', '2026-11-20\n', '12abc\n', '-5\n', '٤٢\n', 'job 42\n', '42', '42;clus', 'Submitted batch job 39'])
 def test_no_id_is_an_error(executor: SlurmJobExecutor, out: str) -> None:
     with pytest.raises(ParseError, match='no job id'):
         executor.job_id_from_submit_output(out)
+
+
+def test_a_list_of_folders_that_is_cut_short_is_none(executor: SlurmJobExecutor) -> None:
+    listed = b'1|/work/a|\n2|/work/b|\n'
+    assert executor.parse_origins(CommandResult(('squeue',), 0, listed)) == {'1': '/work/a', '2': '/work/b'}
+    for length in (5, len(listed) - 1):
+        with pytest.raises(ParseError, match='middle'):
+            executor.parse_origins(CommandResult(('squeue',), 0, listed[:length]))
 
 
 # -- queries

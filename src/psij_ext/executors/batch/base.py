@@ -152,9 +152,6 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         except CommandError as error:
             raise SubmitException(f'{error} (script: {folder.script_path})', error, argv=error.argv,
                                   script_path=folder.script_path) from error
-        except BaseException:  # an interrupt, for one
-            self._abandon(folder, nonce)
-            raise
         if result.exit_code != 0:
             words = result.error_text or result.text.strip() or 'it does not say why'
             # A command that failed may have been heard all the same, for one by a controller that was slow to answer.
@@ -188,17 +185,6 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         if native_id is not None:
             return native_id
         raise failure
-
-    def _abandon(self, folder: JobFolder, nonce: str) -> None:
-        """See to it that a submission that was interrupted does not run: nobody would know of it."""
-        try:
-            native_id = folder.revoke(nonce)
-        except OSError as error:
-            logger.warning('The submission of job %s was interrupted and cannot be revoked: %s', folder.job_id, error)
-            return
-        if native_id is not None:
-            logger.warning('The submission of job %s was interrupted; it runs all the same, as %s.',
-                           folder.job_id, native_id)
 
     # -- after the submission
 
@@ -277,12 +263,15 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         if self.native_id_pattern.fullmatch(native_id) is None:
             raise InvalidJobException(f'{native_id!r} is no native id of a job of {self.name}.')
 
-    def _origins(self) -> Mapping[str, str]:
+    def _origins(self) -> Mapping[str, Sequence[str]]:
         command = self.get_origins_command()
         if command is None:
             return {}
         folders = self.parse_origins(self.run_query(command))
-        return {Path(folder).name: native_id for native_id, folder in folders.items()}
+        origins: Dict[str, List[str]] = {}
+        for native_id, folder in folders.items():
+            origins.setdefault(Path(folder).name, []).append(native_id)
+        return origins
 
     def _environment(self) -> Mapping[str, str]:
         return scrubbed_environment(os.environ, self.native_variables, self.kept_variables)

@@ -23,7 +23,7 @@ from psij_ext.installation import data_folder
 from psij_ext.runtime.command import CommandResult, command_error
 from psij_ext.runtime.script import hours_minutes_seconds
 
-_JOB_ID = re.compile(rf'^({pbspro_records.NATIVE_ID.pattern})\s*$', re.ASCII | re.MULTILINE)
+_JOB_ID = re.compile(rf'^({pbspro_records.NATIVE_ID.pattern})[^\S\n]*\n', re.ASCII | re.MULTILINE)
 # What qsub -N was seen to refuse; the name is a label, so these are replaced, and the original stays in the spec.
 _NOT_IN_A_NAME = re.compile(r'[^A-Za-z0-9._+-]')
 _LONGEST_NAME = 230
@@ -116,7 +116,7 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         return ['qsub', str(submit_file_path)]
 
     def job_id_from_submit_output(self, out: str) -> str:
-        """Read the id, such as `77.pbshost1` or `77[].pbshost1`.
+        """Read the id, such as `77.pbshost1` or `77[].pbshost1`; of a line that is cut short, none.
 
         :raises ParseError: if there is none.
         """
@@ -219,6 +219,7 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         """Read the folders by the jobs' ids.
 
         :raises CommandError: if qstat failed.
+        :raises ParseError: if what it printed is cut short.
         """
         self._check_answer(result)
         origins = pbspro_native_record.parse_origins(result.text, _DELIMITER, self.user)

@@ -41,7 +41,10 @@ def parse_origins(text: str, delimiter: str, user: str) -> Dict[str, str]:
     """Read where the outputs of a user's jobs go, which is the folder that they were submitted from.
 
     :return: the folders by native id; records that cannot be read are passed over.
+    :raises ParseError: if it ends in the middle of a record.
     """
+    if text and not text.endswith('\n'):
+        raise ParseError(f'The answer of qstat ends in the middle of a record: {text[-80:]!r}')
     origins = {}
     for line in text.split('\n'):
         try:

@@ -21,7 +21,7 @@ from psij_ext.runtime.command import CommandResult, command_error
 from psij_ext.runtime.script import hours_minutes_seconds
 
 _SUBMITTED = re.compile(
-    r'^(?:Submitted batch job )?(\d{1,18})(?:(?:;| on cluster )([\w.-]+))?\s*$', re.ASCII | re.MULTILINE)
+    r'^(?:Submitted batch job )?(\d{1,18})(?:(?:;| on cluster )([\w.-]+))?[^\S\n]*\n', re.ASCII | re.MULTILINE)
 _NO_ANSWER = (
     'Socket timed out', 'Unable to contact slurm controller', 'Connection refused', 'Zero Bytes were transmitted')
 _TRANSIENT = (
@@ -94,7 +94,7 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         return ['sbatch', '--parsable', str(submit_file_path)]
 
     def job_id_from_submit_output(self, out: str) -> str:
-        """Read the id, `12` or `12;cluster`, among whatever a site prints around it.
+        """Read the id, `12` or `12;cluster`, among whatever a site prints around it; of a line that is cut short, none.
 
         :raises ParseError: if there is none.
         """
@@ -220,6 +220,7 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         """Read the folders by the jobs' ids.
 
         :raises CommandError: if squeue failed.
+        :raises ParseError: if what it printed is cut short.
         """
         if result.exit_code != 0:
             raise command_error('squeue gave no answer', result)

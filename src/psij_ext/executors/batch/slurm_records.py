@@ -13,6 +13,7 @@ from typing import Dict, Tuple
 from psij_ext.core.observation import Observation, Observations, Site
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
+from psij_ext.exceptions import ParseError
 from psij_ext.executors.batch.slurm_arrays import Array, is_raw_id
 from psij_ext.executors.batch.slurm_rows import Rows, whole_lines
 from psij_ext.executors.batch.slurm_states import Told, number, observe, seconds
@@ -31,7 +32,12 @@ _DIGITS = re.compile('[0-9]{1,18}')
 
 
 def parse_origins(text: str) -> dict[str, str]:
-    """Read squeue's rows in `ORIGIN_FORMAT`: folders by native id. What is no such row is passed over."""
+    """Read squeue's rows in `ORIGIN_FORMAT`: folders by native id. What is no such row is passed over.
+
+    :raises ParseError: if it ends in the middle of a line.
+    """
+    if text and not text.endswith('\n'):
+        raise ParseError(f'The answer of squeue ends in the middle of a line: {text[-80:]!r}')
     return dict(_ORIGIN.findall(text))
 
 
