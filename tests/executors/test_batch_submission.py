@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from faulty_files import FaultyFiles
 from simple_dialect import FakeRunner, SimpleExecutor, claim, claims, folder_of, result
 
+from faulty_files import FaultyFiles
 from psij_ext.core.attributes import JobAttributes
 from psij_ext.core.job import Job
 from psij_ext.core.spec import JobSpec

@@ -11,9 +11,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from faulty_files import FaultyFiles
 from simple_dialect import FakeRunner, SimpleExecutor, claim, folder_of, result
 
+from faulty_files import FaultyFiles
 from psij_ext.core.job import Job
 from psij_ext.core.serialization import JSONSerializer
 from psij_ext.core.spec import JobSpec
