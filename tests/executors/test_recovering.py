@@ -117,7 +117,8 @@ def test_an_end_that_was_reported_is_not_reported_again(tmp_path: Path, runner: 
         job, = executor.recover()
         assert job.status.final
         folder_of(executor, job).note_owner(DEAD)
-        assert executor.recover() == []
+    with opened(tmp_path, runner) as later:
+        assert later.recover() == []
 
 
 def test_who_only_looks_at_an_end_or_attaches_to_a_job_does_not_report_it(tmp_path: Path, runner: FakeRunner) -> None:
@@ -355,3 +356,13 @@ def test_whose_claim_cannot_be_read_may_run(
 def leave_exit_record(folder: JobFolder, code: int) -> None:
     (folder.path / 'exit').write_text(
         f'attempt=1\nnative_id=7\nexit_code={code}\nphase=done\nterm=\nbegan=1.0\nended=2.0\nrequeues=\n')
+
+
+@pytest.mark.parametrize('fault', ['ENOSPC', 'EROFS'])
+def test_a_job_is_recovered_once_though_that_cannot_be_kept(
+        tmp_path: Path, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    job = earlier(tmp_path, runner, '1')
+    with opened(tmp_path, runner) as executor:
+        with FaultyFiles(monkeypatch).on(executor.work_directory, fault):
+            assert [each.id for each in executor.recover()] == [job.id]
+        assert executor.recover() == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from typing import Callable, List, Tuple
+from typing import Callable, List, Set, Tuple
 
 from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
@@ -31,6 +31,8 @@ class RecoveringExecutor(ReturningExecutor):
     def __init__(self, url: str | None = None, config: JobExecutorConfig | None = None) -> None:
         super().__init__(url=url, config=config)
         self._has_settled = False
+        # The folders of jobs may be full, and not tell who took them over.
+        self._recovered: Set[str] = set()
         # How it is waited for others; tests pass their own.
         self.clock: Callable[[], float] = time.monotonic
         self.sleep: Callable[[float], None] = time.sleep
@@ -69,8 +71,9 @@ class RecoveringExecutor(ReturningExecutor):
         followed: List[Followed] = []
         in_order = [folder for _, folder in sorted(left, key=lambda each: each[0].submitted or 0.0)]
         for journal, folder in JobFolder.journals(in_order):
-            if journal.is_open:
+            if journal.is_open or folder.job_id in self._recovered:
                 continue
+            self._recovered.add(folder.job_id)
             job = Job(read_spec(folder, journal))
             job._set_id(folder.job_id)
             recovered.append(job)
