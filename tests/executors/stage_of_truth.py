@@ -70,6 +70,7 @@ class Stage(ABC):
         self.folder = folder
         self.remembers = remembers
         self.executor = executor
+        self.variables = variables
         self.executor.runner = RunnerOf(tuple(variables.items()))
 
     def close(self) -> None:
