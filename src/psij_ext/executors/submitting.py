@@ -112,7 +112,7 @@ class SubmittingExecutor(KeyedExecutor):
         except SubmitUncertain:
             raise  # it stays bound: a second submission might make it run twice
         except (PsijExtError, OSError) as error:
-            job._bind(None)
+            job._unbind()
             if folder is not None:
                 give_up(folder, str(error), reported=True)
             if isinstance(error, OSError):
@@ -120,7 +120,7 @@ class SubmittingExecutor(KeyedExecutor):
             raise
         except BaseException as error:  # an interrupt, for one
             if folder is None or self._take_back(job, folder, spec, key, str(error) or type(error).__name__):
-                job._bind(None)
+                job._unbind()
             raise
         self._follow_submitted(job, native_id, folder, spec, key)
 
