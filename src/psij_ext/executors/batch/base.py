@@ -144,9 +144,14 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         folder.write_script(script)
         if self.carries_environment and job.spec is not None and job.spec.inherit_environment:
             folder.write_environment(export_lines(self._environment()))
+
+        def while_it_runs() -> None:
+            self._keep(folder)
+            self._prepare_next()
+
         try:
             result = self.runner.run(command, timeout=self._batch_config.submit_timeout, cwd=folder.path,
-                                     env=self._environment(), once_started=self._prepare_next)
+                                     env=self._environment(), once_started=while_it_runs)
         except CommandTimeout as error:
             return self._settle(folder, nonce, _unknown_outcome(error, folder))
         except CommandError as error:
