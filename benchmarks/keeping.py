@@ -46,7 +46,10 @@ def rows() -> list[Row]:
 
 
 def _submit_kept(work: Path, state: Path) -> float:
-    """The seconds a job for all that a submission does for folder and index, until the last row is written."""
+    """The seconds a job for all that a submission does for folder and index, until the last row is written.
+
+    Without what other threads do while the submit command runs: there the disk is made to hold the folder.
+    """
     writer = IndexWriter(state)
     began = time.perf_counter()
     for number in range(JOBS):
