@@ -327,5 +327,7 @@ def _usage(evidence: Evidence) -> ResourceUsage:
     latest = 1 if record is None else record.attempt
     accounted = [source.usage for source in (_current_accounting(evidence), evidence.queue)
                  if source is not None and source.status.final and (source.attempt or latest) >= latest]
+    queue = evidence.queue
+    in_queue = queue.queue_usage if queue is not None and (queue.attempt or latest) >= latest else None
     ran = bool(evidence.progress) or (record is not None and record.began is not None)
-    return usage_of(accounted, record, evidence.request or Request(), ran)
+    return usage_of(accounted, record, evidence.request or Request(), ran, in_queue)

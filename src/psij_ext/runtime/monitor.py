@@ -234,7 +234,7 @@ class StatusMonitor:
         self._ask_accounting([job for job in asked if self._wants_accounting(job)], now)
         if not self._source.tells_usage:  # known since it was asked
             self._unaccounted.clear()
-        self._unaccounted.take(self._accounting, self._queue)
+        self._unaccounted.take(self._accounting, self._queue, has_accounting=self._source.has_accounting)
         # A scheduler that lost its state gave the id of one of them to another.
         shared = _shared_ids(jobs) if len(ids) < len(asked) else ()
         # What the last answer said of a job whose folder told something new at the same time was put aside.
@@ -335,8 +335,16 @@ class StatusMonitor:
         for passed in entered:
             followed.report(followed.job, passed, None, False)
         followed.report(followed.job, status, judgement.exit_info, False)
-        if self._asks_afterwards and self._source.tells_usage:
+        if self._asks_afterwards and self._source.tells_usage and not self._has_told_usage(followed):
             self._unaccounted.add(followed, status, judgement.exit_info)
+
+    def _has_told_usage(self, followed: Followed) -> bool:
+        """Whether nothing better is to come on what a job used that is over."""
+        in_accounting, in_queue = self._accounting.about(followed)[1], self._queue.about(followed)[1]
+        if in_queue is not None and not self._source.has_accounting and in_queue.queue_usage is not None:
+            return True
+        return any(said is not None and said.status.final and said.usage is not None
+                   for said in (in_accounting, in_queue))
 
     def _report_missed_requeue(self, followed: Followed, state: JobState) -> None:
         """Report that a job waited once more: a scheduler may start it before anybody sees it wait (OpenPBS does).
