@@ -44,7 +44,7 @@ class ExitReason(Enum):
 class ResourceUsage:
     """What a job used; None stands for what is not known, never for nothing.
 
-    Each field is the scheduler's where its accounting knows it, else it is what the job's own script measured, else what
+    Each field is the scheduler's where its accounting knows it, else what the job's own script measured, else what
     the queue tells of a job that is over (Slurm without accounting: the times, cores and nodes). The end
     of a job that completed is reported at once, from the script's record, so that its figures are the script's at
     first; one of the next queries brings those of accounting, unless the executor is closed before, and
