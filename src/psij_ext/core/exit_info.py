@@ -30,7 +30,7 @@ class ExitReason(Enum):
     NEVER_STARTED = 'never started'
     """It left the queue without having run."""
     LAUNCH_FAILED = 'launch failed'
-    """It came to no launch. A command that is not there is launched, and exits with 127."""
+    """It came to no launch: a step before it failed, or its command or a file for its output is not to be had."""
     SUBMIT_FAILED = 'submit failed'
     """The scheduler never took it."""
     LOST = 'lost'
