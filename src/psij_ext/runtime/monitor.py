@@ -96,8 +96,8 @@ class StatusMonitor:
 
     @property
     def health(self) -> str:
-        """`ok`, or `degraded` while the scheduler has not answered for several rounds."""
-        return 'degraded' if self._schedule.failures > self._rhythm.failed_rounds else 'ok'
+        """`ok`, or `degraded` while the scheduler has not answered for several rounds, nor any other command since."""
+        return 'degraded' if self._schedule.silent_rounds > self._rhythm.failed_rounds else 'ok'
 
     @property
     def trouble(self) -> Exception | None:
@@ -164,6 +164,14 @@ class StatusMonitor:
         with self._lock:
             self._schedule.hasten(self._clock())
         self._woken.set()
+
+    def heard(self) -> None:
+        """Take note that the scheduler has answered a command of somebody else."""
+        with self._lock:
+            is_news = self._schedule.failures > 0
+            self._schedule.heard(self._clock())
+        if is_news:
+            self._woken.set()
 
     def close(self) -> None:
         """End the thread and forget the jobs; they run on."""
