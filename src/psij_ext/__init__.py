@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from psij_ext.core.state import JobState
     from psij_ext.core.status import JobStatus
     from psij_ext.exceptions import (
+        ControlUncertain,
         InvalidJobException,
         NotAllCancelled,
         PsijExtError,
@@ -29,6 +30,7 @@ __version__ = '0.1.0'
 
 __all__ = [
     'URI',
+    'ControlUncertain',
     'Descriptor',
     'ExitInfo',
     'ExitReason',
@@ -70,7 +72,8 @@ _ROOMS = {
     'psij_ext.core.state': ('JobState',),
     'psij_ext.core.status': ('JobStatus',),
     'psij_ext.exceptions': (
-        'InvalidJobException', 'NotAllCancelled', 'PsijExtError', 'SubmitException', 'SubmitUncertain'),
+        'ControlUncertain', 'InvalidJobException', 'NotAllCancelled', 'PsijExtError', 'SubmitException',
+        'SubmitUncertain'),
     'psij_ext.plugins': ('Descriptor',),
 }
 

@@ -166,12 +166,14 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
                 transient=self.is_transient(result), argv=command, exit_code=result.exit_code,
                 stderr=result.error_text, script_path=folder.script_path))
         try:
-            return self.job_id_from_submit_output(result.text)
+            native_id = self.job_id_from_submit_output(result.text)
         except ParseError:
             unreadable = CommandError(
                 f'The answer of {shlex.join(command)} names no job: {result.combined_text!r}', argv=command,
                 exit_code=result.exit_code, stdout=result.text, stderr=result.error_text)
             return self._settle(folder, nonce, _unknown_outcome(unreadable, folder))
+        self._heard()
+        return native_id
 
     def _settle(self, folder: JobFolder, nonce: str, failure: SubmitException) -> str:
         """Make an end of a submission that failed: the job runs already, or it never will.
@@ -203,7 +205,7 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
 
     @property
     def _control(self) -> SchedulerControl:
-        return SchedulerControl(self.name, self, self._run_action, self.run_query)
+        return SchedulerControl(self.name, self, self._run_action, self.run_query, self._heard)
 
     def _run_action(self, argv: Sequence[str]) -> CommandResult:
         return self.runner.run(argv, timeout=self._batch_config.command_timeout, env=self._environment())
