@@ -47,6 +47,7 @@ from psij_ext.runtime.jobfolder import SCHEDULER_OUTPUT, JobFolder
 from psij_ext.runtime.monitor import StatusSource
 from psij_ext.runtime.schedule import Rhythm
 from psij_ext.runtime.script import export_lines, script_context
+from psij_ext.runtime.settlement import Origins
 
 logger = logging.getLogger(__name__)
 
@@ -270,7 +271,7 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         if self.native_id_pattern.fullmatch(native_id) is None:
             raise InvalidJobException(f'{native_id!r} is no native id of a job of {self.name}.')
 
-    def _origins(self) -> Mapping[str, Sequence[str]]:
+    def _origins(self) -> Origins:
         command = self.get_origins_command()
         if command is None:
             return {}
