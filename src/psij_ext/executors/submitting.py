@@ -129,7 +129,7 @@ class SubmittingExecutor(KeyedExecutor):
                 self._follow_open(job, folder, spec, key, str(uncertain))
             raise
         except (PsijExtError, OSError) as error:
-            job._bind(None)
+            job._unbind()
             if folder is not None:
                 give_up(folder, str(error), reported=True)
             if isinstance(error, OSError):
@@ -137,7 +137,7 @@ class SubmittingExecutor(KeyedExecutor):
             raise
         except BaseException as error:  # an interrupt, for one
             if folder is None or self._take_back(job, folder, spec, key, str(error) or type(error).__name__):
-                job._bind(None)
+                job._unbind()
             raise
         self._follow_submitted(job, native_id, folder, spec, key)
 
