@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from psij_ext.core.status import JobStatus
     from psij_ext.core.waiting import DoneAndNotDone, ReturnWhen, as_completed, wait
     from psij_ext.exceptions import (
+        ControlUncertain,
         InvalidJobException,
         NotAllCancelled,
         PsijExtError,
@@ -30,6 +31,7 @@ __version__ = '0.1.0'
 
 __all__ = [
     'URI',
+    'ControlUncertain',
     'Descriptor',
     'DoneAndNotDone',
     'ExitInfo',
@@ -76,7 +78,8 @@ _ROOMS = {
     'psij_ext.core.status': ('JobStatus',),
     'psij_ext.core.waiting': ('DoneAndNotDone', 'ReturnWhen', 'as_completed', 'wait'),
     'psij_ext.exceptions': (
-        'InvalidJobException', 'NotAllCancelled', 'PsijExtError', 'SubmitException', 'SubmitUncertain'),
+        'ControlUncertain', 'InvalidJobException', 'NotAllCancelled', 'PsijExtError', 'SubmitException',
+        'SubmitUncertain'),
     'psij_ext.plugins': ('Descriptor',),
 }
 
