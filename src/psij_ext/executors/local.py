@@ -17,9 +17,9 @@ from psij_ext.core.job import Job
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import CommandError, InvalidJobException, SubmitException
+from psij_ext.executors.bulk import BulkExecutor
 from psij_ext.executors.configuration import Seconds, own_config
 from psij_ext.executors.custom_attributes import meant_for
-from psij_ext.executors.submitting import SubmittingExecutor
 from psij_ext.installation import data_folder
 from psij_ext.runtime import processes
 from psij_ext.runtime.children import Reaper
@@ -73,7 +73,7 @@ class LocalExecutorConfig(JobExecutorConfig):
         self.keep_files = keep_files
 
 
-class LocalJobExecutor(SubmittingExecutor):
+class LocalJobExecutor(BulkExecutor):
     """Runs jobs as processes on this machine.
 
     Each job is a session of its own, led by a small supervisor, and goes on when the program that submitted
@@ -97,6 +97,8 @@ class LocalJobExecutor(SubmittingExecutor):
     * `queue_name`, `account` and `reservation_id` name things that only schedulers have; they change nothing;
     * `custom_attributes` for schedulers are theirs; there are none for this executor.
     """
+
+    commands_at_once = 1  # a job is started by this process itself
 
     config_class = LocalExecutorConfig
 

@@ -31,9 +31,9 @@ from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
 from psij_ext.executors.batch.control import SchedulerControl
 from psij_ext.executors.batch.dialect import SchedulerDialect
 from psij_ext.executors.batch.source import SchedulerSource
+from psij_ext.executors.bulk import BulkExecutor
 from psij_ext.executors.configuration import own_config
 from psij_ext.executors.custom_attributes import meant_for
-from psij_ext.executors.submitting import SubmittingExecutor
 from psij_ext.runtime import processes
 from psij_ext.runtime.command import (
     CommandResult,
@@ -45,7 +45,7 @@ from psij_ext.runtime.command import (
 from psij_ext.runtime.evidence import Patience
 from psij_ext.runtime.jobfolder import SCHEDULER_OUTPUT, JobFolder
 from psij_ext.runtime.monitor import StatusSource
-from psij_ext.runtime.schedule import Rhythm
+from psij_ext.runtime.schedule import Pace, Rhythm
 from psij_ext.runtime.script import export_lines, script_context
 from psij_ext.runtime.settlement import Origins
 
@@ -55,7 +55,7 @@ logger = logging.getLogger(__name__)
 _PLAIN = re.compile(r'[A-Za-z0-9_@%+=:,./-]*')
 
 
-class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
+class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
     """Submits, follows and cancels jobs through the commands of a batch scheduler.
 
     A subclass fills in the scheduler's dialect: see `SchedulerDialect` for its methods and attributes.
@@ -65,6 +65,8 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         super().__init__(url=url, config=own_config(self.config_class, config))
         self.runner: CommandRunner = SubprocessRunner()
         self._site: Site | None = None
+        self._pace = Pace(
+            self._batch_config.max_submit_rate or self.submit_rate, self.submit_burst, lambda: self.clock())
         self.user = processes.user_name()
 
     # -- what is the same for all of them
@@ -150,6 +152,9 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
             self._keep(folder)
             self._prepare_next()
 
+        pause = self._pace.take_turn()
+        if pause:
+            self.sleep(pause)
         try:
             result = self.runner.run(command, timeout=self._batch_config.submit_timeout, cwd=folder.path,
                                      env=self._environment(), once_started=while_it_runs)

@@ -25,6 +25,7 @@ class BatchSchedulerExecutorConfig(JobExecutorConfig):
     :param absence_grace: how long a job must be found nowhere before it is called lost.
     :param session: a name for all that a program does, run after run, by which it finds its jobs again.
     :param submit_retry_time: for how long a submission that was refused for a reason that may pass is tried again.
+    :param max_submit_rate: how many jobs are submitted in a second, in the long run; None for what suits the scheduler.
     """
 
     queue_polling_interval: Field[Seconds, float] = Field(checks.seconds, 'Seconds between two queries.')
@@ -34,6 +35,8 @@ class BatchSchedulerExecutorConfig(JobExecutorConfig):
     command_timeout: Field[Seconds, float] = Field(checks.seconds, 'Seconds after which a command is killed.')
     submit_timeout: Field[Seconds, float] = Field(checks.seconds, 'Seconds after which submitting is killed.')
     absence_grace: Field[Seconds, float] = Field(checks.seconds, 'Seconds of absence that make a job lost.')
+    max_submit_rate: Field[float | None, float | None] = Field(
+        checks.optional(checks.positive_number), 'Submissions a second.')
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class BatchSchedulerExecutorConfig(JobExecutorConfig):
         absence_grace: Seconds = 120,
         session: str | None = None,
         submit_retry_time: Seconds = 60,
+        max_submit_rate: float | None = None,
     ) -> None:
         super().__init__(launcher_log_file, work_directory, session, submit_retry_time)
         self.queue_polling_interval = queue_polling_interval
@@ -57,3 +61,4 @@ class BatchSchedulerExecutorConfig(JobExecutorConfig):
         self.command_timeout = command_timeout
         self.submit_timeout = submit_timeout
         self.absence_grace = absence_grace
+        self.max_submit_rate = max_submit_rate

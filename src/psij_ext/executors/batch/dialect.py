@@ -46,7 +46,9 @@ class SchedulerDialect(ABC):
     * `environment_defaults`: variables of the user's that fill in a key of the template where the spec is
       silent;
     * `carries_environment`: whether the job's script brings along the umask and the environment that it
-      inherits, because the scheduler does not.
+      inherits, because the scheduler does not;
+    * `submit_rate`, `submit_burst`: how many submissions a second the scheduler bears in the long run (None for as many
+      as it takes), and how many at once after a rest; `max_submit_rate` in a configuration goes before.
     """
 
     template: ClassVar[Path | None] = None
@@ -60,6 +62,8 @@ class SchedulerDialect(ABC):
     command_variables: ClassVar[Mapping[str, str]] = {}
     environment_defaults: ClassVar[Mapping[str, str]] = {}
     carries_environment: ClassVar[bool] = False
+    submit_rate: ClassVar[float | None] = None
+    submit_burst: ClassVar[int] = 1
 
     # -- PSI/J's plugin interface: commands and their output, no I/O
 

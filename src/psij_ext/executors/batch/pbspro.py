@@ -75,6 +75,10 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         'PBS_SUPPORTED_AUTH_METHODS')
     # `qsub -V` passed nothing in OpenPBS 23.06, and where it works it shows every variable to every user of qstat.
     carries_environment = True
+    # Each command keeps one of some 500 reserved ports for a minute; with none left, commands hung for 61 s (OpenPBS
+    # 23.06). So no minute has more than 400 submissions, and queries have the rest.
+    submit_rate = 5.0
+    submit_burst = 100
 
     def __init__(self, url: str | None = None, config: JobExecutorConfig | None = None) -> None:
         super().__init__(url=url, config=config)
