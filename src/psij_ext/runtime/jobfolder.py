@@ -174,6 +174,18 @@ class JobFolder:
         """
         return Journal.parse(self._read('journal', limit=None))
 
+    def save(self) -> None:
+        """Have the disk hold what was kept so far, so that the loss of power takes none of it away.
+
+        :raises OSError: if that cannot be done.
+        """
+        for path in (self._file('journal'), self.path, self.path.parent):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
     def write_script(self, script: str) -> None:
         self._write('script', script.encode('utf-8', 'surrogateescape'), mode=0o700)
 
