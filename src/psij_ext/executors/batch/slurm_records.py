@@ -107,7 +107,16 @@ def parse_config(text: str) -> Site:
         accounting='slurmdbd' in storage if storage else None,
         keeps_ended=_at_least(values.get('MinJobAge', '')),
         max_array_size=number(values.get('MaxArraySize', '')),
+        max_script_size=_script_size(values.get('SchedulerParameters')),
         clusters=(cluster,) if cluster else None)
+
+
+def _script_size(parameters: str | None) -> int | None:
+    """Read max_script_size out of SchedulerParameters; 4 MiB where they are silent (slurm.conf(5))."""
+    if parameters is None:
+        return None
+    named = dict(each.strip().partition('=')[::2] for each in parameters.split(','))
+    return number(named.get('max_script_size', '')) or 4 * 1024 * 1024
 
 
 def _read_rest(rest: str) -> tuple[Observation, str] | None:
