@@ -261,7 +261,7 @@ psij_record() {
     umask 077
     psij_now
     printf '%s=%s\n' attempt 1 native_id "$psij_native_id" exit_code "$1" phase "$2" term "$3" began "$psij_began" \
-        ended "$psij_time" > "$psij_folder/exit.new" && command -p mv -f -- "$psij_folder/exit.new" "$psij_folder/exit"
+        ended "$psij_time" > "$psij_folder/exit.new" && command -p mv -fT -- "$psij_folder/exit.new" "$psij_folder/exit"
     [ ! -d "$psij_mailbox" ] || : > "$psij_mailbox/${psij_folder##*/}"
     [ ! -e "$psij_folder/followers" ] || while IFS= read -r -d '' psij_follower; do
         [ ! -d "$psij_follower" ] || : > "$psij_follower/${psij_folder##*/}"

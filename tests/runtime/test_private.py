@@ -22,7 +22,7 @@ from psij_ext.core.exit_info import ExitInfo, ExitReason
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
-from psij_ext.exceptions import IndexUnavailable, PsijExtError
+from psij_ext.exceptions import FolderUnreadable, IndexUnavailable, PsijExtError
 from psij_ext.runtime.ending import keep_end
 from psij_ext.runtime.events import Mailbox
 from psij_ext.runtime.index_file import IndexFile
@@ -280,7 +280,9 @@ def test_files_of_somebody_else_are_neither_written_nor_read(work: Path) -> None
             act()
     assert tree(folder.path) == before
     assert folder.read_journal().native_id is None
-    assert folder.claimed_by('n') is None
+    for act in (lambda: folder.claimed_by('n'), lambda: folder.revoke('n')):
+        with pytest.raises(FolderUnreadable):
+            act()
     assert JobFolder.find(work, '12') is None
 
 

@@ -105,8 +105,12 @@ class ControllingExecutor(JobExecutor):
 
         :raises InvalidJobException: if it was not.
         """
-        if job.native_id is None or job.executor is not self:
+        if job.executor is not self:
             raise InvalidJobException(f'Job {job.id} was not submitted to this executor.')
+        if job.native_id is None:
+            raise InvalidJobException(
+                f'Job {job.id} has no native id: whether it was submitted is not known. That is found out as soon as '
+                'the scheduler tells; try again then.')
         return job.native_id
 
     def _waiting_id_of(self, job: Job) -> str:

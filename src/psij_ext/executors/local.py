@@ -32,6 +32,7 @@ from psij_ext.runtime.places import user_state_folder
 from psij_ext.runtime.process_table import ProcessTable, parse_native_id
 from psij_ext.runtime.schedule import Rhythm
 from psij_ext.runtime.script import full_script, known_resources, render, script_context
+from psij_ext.runtime.settlement import Origins
 from psij_ext.runtime.slots import Slots
 from psij_ext.runtime.supervisor import start_supervisor
 
@@ -187,13 +188,15 @@ class LocalJobExecutor(SubmittingExecutor):
         folder.write_script(script)
         spec = job.spec or JobSpec()
         try:
-            return start_supervisor(
+            native_id = start_supervisor(
                 command, spec.inherit_environment, folder.scheduler_output_path, self._cores(spec), self._slots,
                 self._reaper)
         except OSError as error:
             raise SubmitException(
                 f'The job could not be started: {error}', error, transient=error.errno in _TRANSIENT, argv=command,
                 script_path=folder.script_path) from error
+        self._keep(folder)
+        return native_id
 
     # -- after the submission
 
@@ -222,7 +225,7 @@ class LocalJobExecutor(SubmittingExecutor):
 
     # -- following
 
-    def _origins(self) -> Mapping[str, Sequence[str]]:
+    def _origins(self) -> Origins:
         return {name: (native_id,) for name, native_id in LocalJobs(self._slots).origins().items()}
 
     def _make_source(self) -> StatusSource:

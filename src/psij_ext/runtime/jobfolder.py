@@ -177,6 +177,18 @@ class JobFolder:
         """
         return Journal.parse(self._read(name, limit=None))
 
+    def save(self) -> None:
+        """Have the disk hold what was kept so far, so that the loss of power takes none of it away.
+
+        :raises OSError: if that cannot be done.
+        """
+        for path in (self._file('journal'), self.path, self.path.parent):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
     def write_script(self, script: str) -> None:
         self._write('script', as_bytes(script), mode=0o700)
 
@@ -193,11 +205,14 @@ class JobFolder:
     def claimed_by(self, nonce: str) -> str | None:
         """Tell who holds a submission: a native id, `revoked`, or None while nobody does.
 
-        :raises FolderUnreadable: if that cannot be read now.
+        :raises FolderUnreadable: if that cannot be read now, or somebody else put something there.
         """
         claim = self._file(f'claim.{nonce}')
         try:
-            return os.readlink(claim) if os.lstat(claim).st_uid == os.geteuid() else None
+            holder = os.readlink(claim)
+            if os.lstat(claim).st_uid != os.geteuid():
+                raise PermissionError(errno.EPERM, 'It is no link of yours', claim)
+            return holder
         except OSError as error:
             if error.errno in _NOTHING_THERE:
                 return None

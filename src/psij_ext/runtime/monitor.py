@@ -26,6 +26,7 @@ from psij_ext.runtime.events import Mailbox
 from psij_ext.runtime.followed import Answer, Followed
 from psij_ext.runtime.judgement import Judgement, judge
 from psij_ext.runtime.schedule import QuerySchedule, Rhythm
+from psij_ext.runtime.settlement import Asker, OpenSubmission, OpenSubmissions, Question
 from psij_ext.runtime.unaccounted import Unaccounted, UnaccountedJob
 
 logger = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class StatusMonitor:
         self._woken = threading.Event()
         self._followed: dict[str, Followed] = {}
         self._unaccounted = Unaccounted()
+        self._open = OpenSubmissions()
         self._unread: set[str] = set()
         self._attached: dict[str, set[str]] = {}  # folder name -> jobs that have another id than their folder
         self._cause_deadlines: dict[str, float] = {}
@@ -96,8 +98,8 @@ class StatusMonitor:
 
     @property
     def health(self) -> str:
-        """`ok`, or `degraded` while the scheduler has not answered for several rounds."""
-        return 'degraded' if self._schedule.failures > self._rhythm.failed_rounds else 'ok'
+        """`ok`, or `degraded` while the scheduler has not answered for several rounds, nor any other command since."""
+        return 'degraded' if self._schedule.silent_rounds > self._rhythm.failed_rounds else 'ok'
 
     @property
     def trouble(self) -> Exception | None:
@@ -123,12 +125,26 @@ class StatusMonitor:
         with self._lock:
             idle = not self._followed
         self.take(followed)
+        self._start_thread()
+        if idle:  # else the thread comes by soon, and need not disturb somebody who submits one job after the other
+            self._woken.set()
+
+    def settle(self, submission: OpenSubmission, asker: Asker) -> None:
+        """Find out in the next rounds what became of a submission.
+
+        :param asker: the executor that it was made with.
+        """
+        self._open.add(submission, asker)
+        with self._lock:
+            self._schedule.submitted(self._clock())
+        self._start_thread()
+        self._woken.set()
+
+    def _start_thread(self) -> None:
         with self._lock:
             if self._thread is None and not self._closed:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
-        if idle:  # else the thread comes by soon, and need not disturb somebody who submits one job after the other
-            self._woken.set()
 
     def take(self, followed: Followed) -> None:
         """Take a job in for the next `poll_once`, without a thread that calls it."""
@@ -153,6 +169,7 @@ class StatusMonitor:
 
     def forget(self, executor: JobExecutor) -> list[Followed]:
         """Follow the jobs of one executor no longer, and return what is known of them; they run on."""
+        self._open.forget(executor)
         with self._lock:
             forgotten = self.jobs_of(executor)
             for followed in forgotten:
@@ -164,6 +181,14 @@ class StatusMonitor:
         with self._lock:
             self._schedule.hasten(self._clock())
         self._woken.set()
+
+    def heard(self) -> None:
+        """Take note that the scheduler has answered a command of somebody else."""
+        with self._lock:
+            is_news = self._schedule.failures > 0
+            self._schedule.heard(self._clock())
+        if is_news:
+            self._woken.set()
 
     def close(self) -> None:
         """End the thread and forget the jobs; they run on."""
@@ -178,6 +203,7 @@ class StatusMonitor:
             self._mailboxes.clear()
             self._followed.clear()
             self._unaccounted.clear()
+            self._open = OpenSubmissions()
         for box in boxes:
             box.close()
 
@@ -201,16 +227,36 @@ class StatusMonitor:
             for name in [name for box in boxes for name in box.empty()]:
                 touched.add(name)
                 touched |= self._attached.get(name, set())
-            if jobs or over:
+            question = self._open.question(touched, is_due, others_ask=bool(jobs or over))
+            if question is not None:
+                self._ask(question, jobs, now)
+            elif jobs or over:
                 touched |= self._query(jobs, over, now)
+            elif is_due and self._open:  # their folders cannot be read now
+                with self._lock:
+                    self._schedule.answered(now, open_questions=False)
             for job_id in touched:
                 with self._lock:
                     followed = self._followed.get(job_id)
                 if followed is not None:
                     self._look_safely(followed, now)
             with self._lock:
-                if not self._followed and not self._unaccounted.jobs:
+                if self._is_idle:
                     self._schedule.stop()
+
+    @property
+    def _is_idle(self) -> bool:
+        return not self._followed and not self._unaccounted.jobs and not self._open
+
+    def _ask(self, question: Question, jobs: Sequence[Followed], now: float) -> None:
+        """Ask what became of submissions, in place of a query; that about the jobs has its turn soon."""
+        try:
+            question.answer()
+        except Exception as error:  # as for the queue
+            self._query_failed(jobs, error, now)
+            return
+        with self._lock:
+            self._schedule.answered(now, open_questions=bool(jobs))
 
     def _query(self, jobs: Sequence[Followed], over: Sequence[UnaccountedJob], now: float) -> set[str]:
         """Ask the queue for all jobs, accounting for those it does not explain; give those to look at."""
@@ -234,7 +280,7 @@ class StatusMonitor:
         self._ask_accounting([job for job in asked if self._wants_accounting(job)], now)
         if not self._source.tells_usage:  # known since it was asked
             self._unaccounted.clear()
-        self._unaccounted.take(self._accounting, self._queue)
+        self._unaccounted.take(self._accounting, self._queue, has_accounting=self._source.has_accounting)
         # A scheduler that lost its state gave the id of one of them to another.
         shared = _shared_ids(jobs) if len(ids) < len(asked) else ()
         # What the last answer said of a job whose folder told something new at the same time was put aside.
@@ -335,8 +381,16 @@ class StatusMonitor:
         for passed in entered:
             followed.report(followed.job, passed, None, False)
         followed.report(followed.job, status, judgement.exit_info, False)
-        if self._asks_afterwards and self._source.tells_usage:
+        if self._asks_afterwards and self._source.tells_usage and not self._has_told_usage(followed):
             self._unaccounted.add(followed, status, judgement.exit_info)
+
+    def _has_told_usage(self, followed: Followed) -> bool:
+        """Whether nothing better is to come on what a job used that is over."""
+        in_accounting, in_queue = self._accounting.about(followed)[1], self._queue.about(followed)[1]
+        if in_queue is not None and not self._source.has_accounting and in_queue.queue_usage is not None:
+            return True
+        return any(said is not None and said.status.final and said.usage is not None
+                   for said in (in_accounting, in_queue))
 
     def _report_missed_requeue(self, followed: Followed, state: JobState) -> None:
         """Report that a job waited once more: a scheduler may start it before anybody sees it wait (OpenPBS does).
@@ -378,7 +432,7 @@ class StatusMonitor:
 
     def _seconds_to_sleep(self) -> float:
         with self._lock:
-            if not self._followed and not self._unaccounted.jobs:
+            if self._is_idle:
                 return _LONGEST_SLEEP
             wake_ups = [self._schedule.next, *self._cause_deadlines.values()]
             looks = [box.seconds_between_looks for box in self._mailboxes.values()]

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from itertools import count, islice, repeat
 from pathlib import Path
+from typing import Any
 
 import pystache
 from pystache.common import PystacheError
@@ -113,22 +114,28 @@ class _Template:
         self._texts = [] if '.' in unquoted else [
             place for place, key in enumerate(self._keys) if key not in unquoted]
         self._lists = [place for place in self._texts if self._keys[place] not in printed]
+        # By the types of all values, where there are texts and lists among them; None where types do not tell that.
+        self._places: dict[tuple[type, ...], tuple[list[int], list[int]] | None] = {}
         # By shape, the pieces of the script, and the numbers of the texts that every second piece is replaced by.
         self._scripts: dict[str, tuple[list[str], list[int]]] = {}
 
     def render(self, context: Mapping[str, object]) -> str:
-        shape = [*map(context.get, self._keys, repeat(_MISSING))]
-        if self._looks_into_objects or not _TOLD_BY_REPR.issuperset(map(type, shape)):
+        shape: list[Any] = [*map(context.get, self._keys, repeat(_MISSING))]
+        types = tuple(map(type, shape))
+        if types not in self._places:
+            self._places[types] = self._sort(types)
+        places = self._places[types]
+        if places is None:
             return str(_RENDERER.render(self._parsed, context))  # what it gives may change unseen
         texts: list[str] = []
-        for place in self._texts:
+        for place in places[0]:
             value = shape[place]
-            if value and isinstance(value, str):  # whether it is empty decides what becomes of a section
+            if value:  # whether it is empty decides what becomes of a section
                 texts.append(value)
                 shape[place] = _A_TEXT
-        for place in self._lists:
+        for place in places[1]:
             value = shape[place]
-            if isinstance(value, list) and {*map(type, value)} == {str}:
+            if {*map(type, value)} == {str}:
                 texts += value
                 shape[place] = (_A_TEXT, len(value))
         told = repr(shape)
@@ -140,6 +147,12 @@ class _Template:
         filled = pieces.copy()
         filled[1::2] = [quote(texts[number]) for number in numbers]
         return ''.join(filled)
+
+    def _sort(self, types: tuple[type, ...]) -> tuple[list[int], list[int]] | None:
+        if self._looks_into_objects or not _TOLD_BY_REPR.issuperset(types):
+            return None
+        return ([place for place in self._texts if types[place] is str],
+                [place for place in self._lists if types[place] is list])
 
     def _with_marks(self, context: Mapping[str, object], shape: Sequence[object]) -> tuple[list[str], list[int]]:
         marks = map('{0}{1}{0}'.format, repeat(_MARK), count())
@@ -189,6 +202,8 @@ def script_context(
         path = getattr(spec, name)
         if path is not None:
             check_path(f'JobSpec.{name}', path)
+    command = launch_command(job, launcher)
+    is_near = launcher.keeps_process_tree(job, scheduled=scheduled)
     return {
         'job_id': job.id, 'folder': str(folder), 'nonce': nonce,
         'mailbox': '' if mailbox is None else str(mailbox),
@@ -199,8 +214,11 @@ def script_context(
         'stderr_path': str(spec.stderr_path or f'{folder}/stderr'),
         'joined': _is_one_file(spec.stdout_path, spec.stderr_path),
         'pre_launch': _optional_path(spec.pre_launch), 'post_launch': _optional_path(spec.post_launch),
-        'launch_command': launch_command(job, launcher),
-        'scheduled': scheduled, 'measures': launcher.keeps_process_tree(job, scheduled=scheduled),
+        'launch_command': command,
+        'scheduled': scheduled, 'measures': is_near,
+        # Elsewhere there may be other programs than here: then no more is known than that of the launcher.
+        'started': str(spec.executable) if is_near else command[0],
+        'started_path': (spec.environment or {}).get('PATH') if is_near else None,
         **_staging_context(spec),
         **resource_context(spec),
         **attribute_context(spec),

@@ -48,6 +48,7 @@ from psij_ext.runtime.limits import check_argument, cut, size_of
 from psij_ext.runtime.monitor import StatusSource
 from psij_ext.runtime.schedule import Rhythm
 from psij_ext.runtime.script import export_lines, script_context
+from psij_ext.runtime.settlement import Origins
 
 logger = logging.getLogger(__name__)
 
@@ -156,9 +157,14 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         folder.write_script(script)
         if self.carries_environment and job.spec is not None and job.spec.inherit_environment:
             folder.write_environment(export_lines(self._environment()))
+
+        def while_it_runs() -> None:
+            self._keep(folder)
+            self._prepare_next()
+
         try:
             result = self.runner.run(command, timeout=self._batch_config.submit_timeout, cwd=folder.path,
-                                     env=self._environment(), once_started=self._prepare_next)
+                                     env=self._environment(), once_started=while_it_runs)
         except CommandTimeout as error:
             return self._settle(folder, nonce, _unknown_outcome(error, folder))
         except CommandError as error:
@@ -173,12 +179,14 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
                 transient=self.is_transient(result), argv=command, exit_code=result.exit_code,
                 stderr=result.error_text, script_path=folder.script_path))
         try:
-            return self.job_id_from_submit_output(result.text)
+            native_id = self.job_id_from_submit_output(result.text)
         except ParseError:
             unreadable = CommandError(
                 f'The answer of {shlex.join(command)} names no job: {result.combined_text!r}', argv=command,
                 exit_code=result.exit_code, stdout=result.text, stderr=result.error_text)
             return self._settle(folder, nonce, _unknown_outcome(unreadable, folder))
+        self._heard()
+        return native_id
 
     def _settle(self, folder: JobFolder, nonce: str, failure: SubmitException) -> str:
         """Make an end of a submission that failed: the job runs already, or it never will.
@@ -210,7 +218,7 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
 
     @property
     def _control(self) -> SchedulerControl:
-        return SchedulerControl(self.name, self, self._run_action, self.run_query)
+        return SchedulerControl(self.name, self, self._run_action, self.run_query, self._heard)
 
     def _run_action(self, argv: Sequence[str]) -> CommandResult:
         return self.runner.run(argv, timeout=self._batch_config.command_timeout, env=self._environment())
@@ -295,7 +303,7 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         if self.native_id_pattern.fullmatch(native_id) is None:
             raise InvalidJobException(f'{native_id!r} is no native id of a job of {self.name}.')
 
-    def _origins(self) -> Mapping[str, Sequence[str]]:
+    def _origins(self) -> Origins:
         command = self.get_origins_command()
         if command is None:
             return {}
