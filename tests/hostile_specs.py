@@ -142,7 +142,8 @@ class Hostile:
             environment=self.environment, stdin_path=given(stdin), stdout_path=given(stdout),
             stderr_path=given(stdout if self.joined else stderr), pre_launch=pre, post_launch=post,
             stage_in={StageIn(source, given(staged))}, stage_out={StageOut(given(staged), root / 'out' / staged.name)},
-            cleanup={given(staged)}, attributes=JobAttributes(custom_attributes={'slurm.comment': self.comment}))
+            cleanup={given(staged)}, attributes=JobAttributes(
+                account=self.comment, custom_attributes={'slurm.comment': self.comment}))
 
     def check(self, root: Path) -> None:
         """Make sure that the job was started as it was described, and wrote where it was told to."""

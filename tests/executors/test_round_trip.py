@@ -37,14 +37,15 @@ SUBMITTING = """if True:
         status = job.wait(timedelta(seconds=60))
         assert status.exit_code == 0, status
 """
-# An executor of its own for each batch would hide what its jobs do to one another.
+# Where the folders of the jobs lie.
 ODD_PLACE = 'work %j "$(: >\\"$PSIJ_CANARY\\")" {{x}} it\'s\\'
 
 
 @pytest.mark.parametrize('count', [30, pytest.param(500, marks=pytest.mark.soak)])
 def test_jobs_arrive_as_they_are_described(execparams: ExecParams, count: int) -> None:
     ground = Ground(execparams.folder)
-    executor = execparams.executor(work_directory=execparams.folder / ODD_PLACE)
+    log = execparams.folder / f'log of {ODD_PLACE}'
+    executor = execparams.executor(work_directory=execparams.folder / ODD_PLACE, launcher_log_file=log)
     flying: list[tuple[Hostile, Path, Job]] = []
 
     # What goes wrong with one of many jobs in flight cannot be tried again with a smaller one.
@@ -73,6 +74,7 @@ def test_jobs_arrive_as_they_are_described(execparams: ExecParams, count: int) -
         except AssertionError as error:
             raise AssertionError(f'{error}\n{hostile}\n{execparams.describe(job)}') from error
     assert not ground.canary.exists()
+    assert all(job.id in log.read_text() for _, _, job in flying)
 
 
 @once

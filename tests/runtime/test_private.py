@@ -220,6 +220,29 @@ def test_planted_links_in_place_of_places_lead_nowhere(tmp_path: Path) -> None:
     assert list((tmp_path / 'elsewhere').iterdir()) == []
 
 
+@pytest.mark.parametrize('depth', [0, 1])
+def test_a_planted_link_above_the_places_makes_nothing_go(tmp_path: Path, depth: int) -> None:
+    slots = Slots(tmp_path / 'state')
+    link = slots.path.parents[depth]
+    victim = tmp_path / 'elsewhere' / '/'.join(['x'] * depth) / 'a host' / 'old'
+    victim.mkdir(parents=True)
+    os.utime(victim, (1, 1))
+    make_folders(link.parent)
+    link.symlink_to(victim.parent if depth == 0 else tmp_path / 'elsewhere' / 'x')
+    with pytest.raises(PermissionError):
+        slots.take_place(os.getpid(), 1, 1)
+    assert victim.is_dir()
+
+
+@as_root
+def test_places_in_a_state_folder_of_somebody_else_are_refused(tmp_path: Path) -> None:
+    make_folders(tmp_path / 'state')
+    give_away(tmp_path / 'state')
+    with pytest.raises(PermissionError):
+        Slots(tmp_path / 'state').take_place(os.getpid(), 1, 1)
+    assert list((tmp_path / 'state').iterdir()) == []
+
+
 @pytest.mark.parametrize('name', ['', 'waiting', 'running'])
 def test_places_that_others_may_write_to_are_refused(tmp_path: Path, name: str) -> None:
     slots = Slots(tmp_path / 'state')

@@ -95,7 +95,10 @@ class Slots:
 
     def _make(self) -> None:
         """Make what is missing; the lock comes last, so that where it is, all is."""
-        for folder in (self.path, self.path / 'waiting', self.path / 'running'):
+        state = self.path.parents[2]
+        make_folders(state)
+        check_own_folder(state.resolve())
+        for folder in (*self.path.parents[1::-1], self.path, self.path / 'waiting', self.path / 'running'):
             make_folders(folder)
             check_own_folder(folder)
         with contextlib.suppress(FileExistsError):
