@@ -11,6 +11,7 @@ import pytest_mock
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from hostile_specs import CARRIED, as_bytes
 from psij_ext.core.attributes import JobAttributes
 from psij_ext.core.interfaces import Launcher
 from psij_ext.core.job import Job
@@ -33,16 +34,6 @@ from psij_ext.runtime.script import (
     resource_context,
     script_context,
 )
-
-# Whatever a command line can hold: all characters but NUL, and bytes that are no UTF-8 as Python carries them.
-CARRIED = st.text(st.characters(exclude_characters='\0', exclude_categories=('Cs',))
-                  | st.sampled_from([chr(0xdc00 + byte) for byte in range(0x80, 0x100)])
-                  | st.sampled_from('\'"\\$`!\n\r\t\x1b\x7f *?[]{}~#&;|<>()=%-abc0'), max_size=40)
-
-
-def as_bytes(text: str) -> bytes:
-    return text.encode('utf-8', 'surrogateescape')
-
 
 # -- quoting
 

@@ -23,6 +23,7 @@ from psij_ext.core.spec import JobSpec
 from psij_ext.core.staging import URI, StageOutFlags
 from psij_ext.exceptions import InvalidJobException
 from psij_ext.installation import data_folder
+from psij_ext.runtime.limits import check_command, check_path
 
 # The tags of a mustache template: what kind of tag it is, empty for a plain one, and the name in it.
 _TAG = re.compile(r'{{([{#^/&]?)\s*([^}\s]+)')
@@ -45,6 +46,7 @@ _OF_THE_HOST = frozenset(
      'SHELLOPTS', 'SHLVL', 'SSH_AUTH_SOCK', 'SSH_CLIENT', 'SSH_CONNECTION', 'SSH_TTY', 'TMPDIR', 'TTY', 'UID',
      'XDG_RUNTIME_DIR', 'XDG_SESSION_ID'))
 _ONE_PROCESS = ResourceSpecV1()
+_PATHS = ('directory', 'stdin_path', 'stdout_path', 'stderr_path', 'pre_launch', 'post_launch')
 _OUTCOMES = (
     (StageOutFlags.ON_SUCCESS, 'success'), (StageOutFlags.ON_ERROR, 'error'),
     (StageOutFlags.ON_CANCEL, 'cancel'))
@@ -189,11 +191,17 @@ def script_context(
     :param mailbox: where the script leaves its hints; None for nowhere.
     :param scheduled: whether a scheduler runs the script, which can start processes on the job's machines, and end
         them.
-    :raises InvalidJobException: if the spec has no executable, or stages from or to another host.
+    :raises InvalidJobException: if the spec has no executable, stages from or to another host, or holds what no program
+        can be given.
     """
     spec = job.spec
     if spec is None or spec.executable is None:
         raise InvalidJobException('The job has no executable: JobSpec.executable must be set.')
+    check_command(spec.executable, spec.arguments or (), spec.environment or {})
+    for name in _PATHS:
+        path = getattr(spec, name)
+        if path is not None:
+            check_path(f'JobSpec.{name}', path)
     command = launch_command(job, launcher)
     is_near = launcher.keeps_process_tree(job, scheduled=scheduled)
     return {
@@ -341,6 +349,10 @@ def _staging_context(spec: JobSpec) -> Mapping[str, object]:
                   'source': str(directory / item.source), 'target': _local_path(item.target, Path.cwd())}
                  for item in spec.stage_out or ()]
     cleanup = [{'path': str(_inside(directory, Path(path)))} for path in sorted(spec.cleanup or (), key=str)]
+    for field, paths in ('stage_in', stage_in), ('stage_out', stage_out):
+        for each in paths:
+            check_path(f'JobSpec.{field}', each['source'])
+            check_path(f'JobSpec.{field}', each['target'])
     return {
         'stages_in': bool(stage_in), 'stage_in': stage_in,
         'stages_out': bool(stage_out), 'stage_out': stage_out,
@@ -355,12 +367,13 @@ def _outcomes(flags: StageOutFlags) -> str:
 
 def _local_path(place: URI | Path | str, here: Path) -> str:
     uri = place if isinstance(place, URI) else URI(str(place))
-    if uri.scheme not in (None, '', 'file') or uri.hostname not in (None, '', 'localhost'):
+    path = uri.local_path
+    if path is None:
         raise InvalidJobException(
             f'The file {uri} cannot be staged: only files that the job itself can read and write are, so '
             'without a host and with the scheme "file" or none. Use a command in pre_launch or post_launch '
             'for others.')
-    return str(here / str(uri.path))
+    return str(here / path)
 
 
 def _inside(directory: Path, path: Path) -> Path:

@@ -36,6 +36,9 @@ class SchedulerDialect(ABC):
     * `label_options`: options for values that people choose, such as a job's name, by their key in the
       template; a value that no directive can hold for certain goes on the command line through them, and the
       template sees None;
+    * `longest_labels`: the most bytes that the scheduler takes of texts that only people read, the name and custom
+      attributes such as a comment, by their key; what is longer is cut, and the whole stays in the spec;
+    * `longest_value`: the most bytes that it takes of the other values in `label_options`;
     * `refused_attributes`: custom attributes that would change what a submission is, each with what to use instead;
     * `native_id_pattern`: a regular expression for what may be a native id; a scheduler may refuse a whole query
       for one odd id in it;
@@ -55,6 +58,8 @@ class SchedulerDialect(ABC):
     config_class: ClassVar[type[BatchSchedulerExecutorConfig]] = BatchSchedulerExecutorConfig
     custom_attribute_prefixes: ClassVar[tuple[str, ...]] = ()
     label_options: ClassVar[Mapping[str, str]] = {}
+    longest_labels: ClassVar[Mapping[str, int]] = {}
+    longest_value: ClassVar[int | None] = None
     refused_attributes: ClassVar[Mapping[str, str]] = {}
     native_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r'[^\s,-][^\s,]*')
     native_variables: ClassVar[tuple[str, ...]] = ()
