@@ -73,7 +73,10 @@ class ReplayedSlurm(ReplayedScheduler):
         values = {
             'JobID': str(number), 'JobArrayID': str(number), 'State': 'RUNNING' if running else 'PENDING',
             'exit_code': '0', 'RestartCnt': '0', 'StartTime': str(1795179691 + number), 'Cluster': 'psij',
-            'TimeLimit': '10:00', 'Reason': 'None' if running else 'Priority'}
+            'TimeLimit': '10:00', 'SubmitTime': str(1795179600 + number),
+            'EndTime': str(1795180291 + number), 'TimeUsed': f'{number % 10}:{number % 60:02}' if running else '0:00',
+            'NumNodes': '1', 'NumCPUs': '1', 'NodeList': f'node{number % 900}' if running else '',
+            'Reason': 'None' if running else 'Priority'}
         return ('|'.join(values[column] for column in self._columns) + '|\n').encode()
 
 

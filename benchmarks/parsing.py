@@ -78,7 +78,8 @@ def squeue_answer(start: Callable[[int], str]) -> bytes:
     for number in range(1_795_260_000, 1_795_260_000 + JOBS):
         id_ = number - 1_794_000_000
         begun, state, reason = (number, 'RUNNING', 'None') if number % 2 else (start(number), 'PENDING', 'Priority')
-        rows.append(f'{id_}|{id_}|{begun}|{state}|0|0|1:00:00|psij|{reason}|\n')
+        used = f'1795259999|{begun}|{number % 9}:{number % 60:02}|1|4|' + f'node{number % 900}' * (number % 2)
+        rows.append(f'{id_}|{id_}|{begun}|{used}|{state}|0|0|1:00:00|psij|{reason}|\n')
     return ''.join(rows).encode()
 
 

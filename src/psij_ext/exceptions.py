@@ -6,6 +6,7 @@
     ├── InvalidJobException          a job that cannot be run as it is written
     ├── SubmitException              a scheduler refused a job, or a job cannot be cancelled
     │   ├── SubmitUncertain          nobody knows yet whether the scheduler took the job
+    │   ├── ControlUncertain         nobody knows yet whether the scheduler did what it was asked to do to a job
     │   └── NotAllCancelled          some of many jobs cannot be cancelled
     ├── CommandError                 a scheduler's command failed
     │   ├── CommandNotFound          ... because it is not installed here
@@ -25,7 +26,7 @@ A field of a job that is set to a wrong type raises `TypeError`, to a wrong valu
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,13 @@ class SubmitUncertain(SubmitException):
     """Nobody knows yet whether the scheduler took the job; do not submit it again, it stays followed."""
 
 
+class ControlUncertain(SubmitException):
+    """The scheduler was asked to do something to a job, such as to cancel it, and did not answer: it may do so yet.
+
+    The job stays followed, and its status will tell; to ask again does no harm.
+    """
+
+
 class NotAllCancelled(SubmitException):
     """Some of many jobs could not be cancelled, each for a reason of its own; the others were.
 
@@ -106,10 +114,17 @@ class NotAllCancelled(SubmitException):
         more = len(reasons) - _MOST_REASONS
         shown = [*reasons[:_MOST_REASONS], *([f'... and {more} more'] if more > 0 else [])]
         super().__init__(
-            '\n'.join([f'{len(failures)} of {asked} jobs could not be cancelled:', *shown]), first,
+            '\n'.join([f'{len(failures)} of {asked} jobs {_not_cancelled(failures.values())}:', *shown]), first,
             all(error.transient for error in failures.values()), argv=first.argv, exit_code=first.exit_code,
             stderr=first.stderr)
         self.failures = dict(failures)
+
+
+def _not_cancelled(failures: Iterable[SubmitException]) -> str:
+    uncertain = [isinstance(each, ControlUncertain) for each in failures]
+    if not any(uncertain):
+        return 'could not be cancelled'
+    return 'are not known to be cancelled' if all(uncertain) else 'could not be cancelled, or are not known to be'
 
 
 class CommandError(PsijExtError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from datetime import datetime, timedelta, timezone
 
 from stage_of_truth import STAY, STAY_POLITE, STAY_STUBBORN, Play, Stage
 
@@ -43,6 +44,23 @@ def success_and_its_usage(stage: Stage) -> None:
     assert play.usage.wall_time
     play.until(lambda: (kept := kept_end(play.work_folder)) is not None and kept[1] == play.job.exit_info, 'it is not kept')
     assert play.seen == f'{RAN} COMPLETED'
+
+
+def usage_of_jobs_that_tell_nothing_themselves(stage: Stage) -> None:
+    """A job whose script was killed, and others' jobs."""
+    killed = stage.play(STAY)
+    os.kill(stage.script_above(int(killed.hear())), signal.SIGKILL)
+    killed.ends(f'{RAN} FAILED', ExitReason.SIGNALED, 137, signal.SIGKILL)
+    _, (native_id, _) = stage.submit_array(2, 'sleep 2')
+    theirs = stage.attach(native_id)
+    theirs.ends(f'{RAN} COMPLETED', ExitReason.EXITED, 0)
+    theirs.until(lambda: theirs.usage.raw and killed.usage.raw, 'the scheduler does not tell what they used')
+    assert theirs.usage.wall_time is not None
+    assert timedelta(seconds=1) < theirs.usage.wall_time < timedelta(seconds=10)
+    for usage in (killed.usage, theirs.usage):
+        assert usage.submit_time is not None and usage.start_time is not None and usage.end_time is not None
+        assert usage.submit_time <= usage.start_time <= usage.end_time <= datetime.now(timezone.utc) + timedelta(seconds=1)
+        assert (usage.cpus, usage.nodes) == (1, 1)
 
 
 def exit_code(stage: Stage) -> None:

@@ -9,11 +9,12 @@ from psij_ext.executors.batch.slurm_accounting import parse_accounting
 from psij_ext.executors.batch.slurm_records import parse_queue
 
 
-# JobArrayID, JobID, StartTime, State, exit_code, RestartCnt, TimeLimit, Cluster, Reason
+# JobArrayID, JobID, StartTime, SubmitTime, EndTime, TimeUsed, NumNodes, NumCPUs, NodeList, State, exit_code, RestartCnt, TimeLimit, Cluster, Reason
 def queue_row(native_id: str = '12', state: str = 'RUNNING', status: str | int = 0, restarts: str | int = 0, start: str | int = 'N/A',
-              cluster: str = 'c', reason: str = 'None', raw_id: str | None = None, limit: str = '1:00:00') -> str:
+              cluster: str = 'c', reason: str = 'None', raw_id: str | None = None, limit: str = '1:00:00',
+              used: str = '1795260860|N/A|0:00|1|1|') -> str:
     raw_id = native_id if raw_id is None else raw_id
-    return f'{native_id}|{raw_id}|{start}|{state}|{status}|{restarts}|{limit}|{cluster}|{reason}|\n'
+    return f'{native_id}|{raw_id}|{start}|{used}|{state}|{status}|{restarts}|{limit}|{cluster}|{reason}|\n'
 
 
 # JobID, JobIDRaw, State, ExitCode, Cluster, Submit, Start, End, ElapsedRaw, TotalCPU, AllocCPUS, NNodes, NodeList, MaxRSS, MaxVMSize
@@ -22,8 +23,9 @@ def account_row(native_id: str = '12', state: str = 'RUNNING', exit_code: str = 
     return f'{native_id}|{native_id if raw_id is None else raw_id}|{state}|{exit_code}|{cluster}|{used}\n'
 
 
-def queued(state: str, status: str | int = 0, restarts: str | int = 0, start: str = 'N/A', reason: str = 'None') -> Observation:
-    return parse_queue(queue_row('12', state, status, restarts, start, reason=reason))['12']
+def queued(state: str, status: str | int = 0, restarts: str | int = 0, start: str | int = 'N/A', reason: str = 'None',
+           used: str = '1795260860|N/A|0:00|1|1|') -> Observation:
+    return parse_queue(queue_row('12', state, status, restarts, start, reason=reason, used=used))['12']
 
 
 def accounted(state: str, exit_code: str = '0:0', used: str | None = None) -> Observation:

@@ -15,6 +15,7 @@ from psij_ext.exceptions import (
     CommandError,
     CommandNotFound,
     CommandTimeout,
+    ControlUncertain,
     InvalidJobException,
     NotAllCancelled,
     ParseError,
@@ -196,6 +197,43 @@ def test_a_cancel_of_which_nobody_knows_is_verified(
         runner.answers['cancel'] = result()
         job.cancel()
         assert noted(able, [job]) == ['1']
+
+
+def test_a_cancel_of_which_nobody_knows_has_an_error_of_its_own(able: SimpleExecutor, runner: FakeRunner) -> None:
+    with able:
+        jobs = submitted(able, runner, '1', '2', 'a1')
+        silent = result(b'', 7, b'no contact')
+        runner.answers['cancel'] = silent
+        with pytest.raises(ControlUncertain):
+            jobs[0].cancel()
+        with pytest.raises(NotAllCancelled, match='2 of 2 jobs are not known to be cancelled'):
+            able.cancel_many(jobs[:2])
+        runner.answers['cancel'] = lambda argv, folder: silent if argv[1][0] == 'a' else result(b'', 1, b'1: no right\n2: no right')
+        with pytest.raises(NotAllCancelled, match='3 of 3 jobs could not be cancelled, or are not known to be') as caught:
+            able.cancel_many(jobs)
+        assert {jobs.index(job): type(caught.value.failures[job.id]) for job in jobs} == {0: SubmitException, 1: SubmitException, 2: ControlUncertain}
+
+
+@pytest.mark.parametrize('kind', ['cancel', 'hold', 'kill', 'show', 'submit'])
+def test_health_comes_back_with_an_answer_to_whatever_command(able: SimpleExecutor, runner: FakeRunner, kind: str) -> None:
+    def act() -> None:
+        {'cancel': job.cancel, 'hold': lambda: able.hold(job), 'kill': lambda: able.cancel(job, signal='TERM'),
+         'show': lambda: able.native_record(job), 'submit': lambda: able.submit(Job(JobSpec('/bin/date')))}[kind]()
+
+    with able:
+        (job,) = submitted(able, runner, '1')
+        runner.answers['status'] = result(b'', 1)
+        monitor = able._get_monitor()
+        for number in range(1, 4):
+            monitor.poll_once(monitor._clock() + 10_000.0 * number)
+        assert able.health == 'degraded'
+        runner.answers[kind] = result(b'', 7, b'no contact')
+        with pytest.raises((SubmitException, CommandError)):
+            act()
+        assert able.health == 'degraded'
+        runner.answers[kind] = result(b'job 2\n' if kind == 'submit' else b'a=b')
+        act()
+        assert able.health == 'ok'
 
 
 def test_no_time_is_lost_on_a_scheduler_that_does_not_answer(able: SimpleExecutor, runner: FakeRunner) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 from simple_dialect import FakeRunner, result
+from slurm_rows import queue_row
 
 from psij_ext.core.observation import Observation, Observations, Site
 from psij_ext.core.state import JobState
@@ -143,7 +144,7 @@ def test_slurm_is_asked_again_for_a_job_that_a_garbled_row_may_be_about() -> Non
     executor.runner, executor._site = runner, Site(product='slurm', accounting=False, clusters=('c',))
 
     def squeue(argv: Sequence[str], cwd: object) -> object:
-        return result() if argv[-1] == '--jobs=3,3' else result(b'x|3|N/A|RUNNING|0|0|1:00|c|None|\n2|2|N/A|RUNNING|0|0|1:00|c|None|\n')
+        return result() if argv[-1] == '--jobs=3,3' else result((queue_row('x', raw_id='3') + queue_row('2')).encode())
 
     runner.answers['squeue'] = squeue  # type: ignore[assignment]
     seen = executor._make_source().queue(['2', '3'])

@@ -86,7 +86,7 @@ def test_the_rest_of_an_array_tells_of_it(executor: SlurmJobExecutor) -> None:
     queue_row('12', 'RUNNING'),                                          # the id is another job's now
     queue_row('12_2', 'PENDING', raw_id='12'),                           # it is there after all
     queue_row('12_[1,3,', 'PENDING', raw_id='12'),                       # it may be
-    queue_row('12_1', 'PENDING', raw_id='12') + 'x|x|N/A|RUNNING|0|0|1:00|c|None|\n',
+    queue_row('12_1', 'PENDING', raw_id='12') + queue_row('x'),
     queue_row('12_1', 'PENDING', raw_id='12', cluster='far')])
 def test_what_is_no_evidence(executor: SlurmJobExecutor, rows: str) -> None:
     class Later(Squeue):

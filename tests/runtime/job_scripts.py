@@ -42,7 +42,7 @@ class Scripted:
                  carried: Mapping[str, str] | None = None, replaced: Mapping[str, str] | None = None) -> None:
         self.job = Job(spec)
         self.mailbox = root / 'box'
-        self.mailbox.mkdir(parents=True)
+        self.mailbox.mkdir(parents=True, exist_ok=True)
         self.folder = JobFolder.create(root / 'work', self.job.id)
         self.job.spec = make_absolute(spec, root)
         context = script_context(

@@ -15,9 +15,12 @@ import pytest
 from job_scripts import Make, either_way, python, shell, until
 
 from psij_ext.core.interfaces import JobExecutorConfig
+from psij_ext.core.job import Job
+from psij_ext.core.resources import ResourceSpecV1
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.staging import StageIn, StageOut
 from psij_ext.core.state import JobState
+from psij_ext.launchers.multiple import MultipleLauncher
 from psij_ext.launchers.single import SingleLauncher
 
 ACTIVE, STAGE_IN, STAGE_OUT, CLEANUP = JobState.ACTIVE, JobState.STAGE_IN, JobState.STAGE_OUT, JobState.CLEANUP
@@ -89,10 +92,73 @@ def test_of_a_shell_in_between_that_was_killed_nothing_is_told(scripted: Make) -
 @either_way
 @pytest.mark.parametrize(('executable', 'code'), [('/nonexistent', 127), ('no-such-program', 127), ('/etc/passwd', 126), ('/', 126)])
 def test_a_command_that_cannot_be_started(scripted: Make, executable: str, code: int) -> None:
-    job = scripted(JobSpec(executable))
-    assert job.run() == code
-    assert job.record.exit_code == code
-    assert executable in job.stderr
+    for job in (scripted(JobSpec(executable)), scripted(JobSpec(executable, environment={'A': 'b'}))):
+        assert job.run() == code
+        assert (job.record.exit_code, job.record.unbegun) == (code, executable)
+        assert executable in job.stderr
+
+
+@pytest.mark.parametrize('first', ['#!/nonexistent', '#! /nonexistent -x', '#!\t/nonexistent\t-x', '#!/bin/sh\r', '#!'])
+def test_a_program_whose_interpreter_is_not_there_cannot_be_started(scripted: Make, tmp_path: Path, first: str) -> None:
+    program = tmp_path / 'a program'
+    program.write_bytes(f'{first}\nexit 127\n'.encode())
+    program.chmod(0o755)
+    job = scripted(JobSpec(str(program), environment={'A': 'b'}))
+    assert job.run() in (126, 127)
+    assert job.record.unbegun == str(program).replace(' ', '\\ ')
+
+
+@either_way
+@pytest.mark.parametrize('code', [126, 127, 1])
+@pytest.mark.parametrize('first', ['#!/bin/sh', '#! /bin/sh -e', '#!\t/bin/sh\t-e', ''])
+def test_a_program_that_ends_like_one_that_is_not_there_was_started(scripted: Make, tmp_path: Path, first: str, code: int) -> None:
+    """Wherever it is found, whatever begins it, and although it removes itself."""
+    (tmp_path / 'bin').mkdir()
+    specs = [JobSpec('./bin/it'), JobSpec('it', environment={'PATH': 'nowhere:bin:/usr/bin'}), JobSpec(str(tmp_path / 'bin' / 'it'))]
+    for spec in specs:
+        program = tmp_path / 'bin' / 'it'
+        program.write_text(f'{first}\n/bin/rm {program}\nexit {code}\n')
+        program.chmod(0o755)
+        job = scripted(spec)
+        assert job.run() == code
+        assert (job.record.unbegun, program.exists()) == (None, False)
+
+
+def test_a_program_is_looked_for_where_the_job_would_find_it(scripted: Make, tmp_path: Path) -> None:
+    (tmp_path / 'bin').mkdir()
+    program = tmp_path / 'bin' / 'it'
+    program.write_text('exit 127')
+    program.chmod(0o755)
+    for path, found in (('bin', True), (f'/x:{tmp_path}/bin', True), ('/x', False), ('/usr/bin:/x', False)):
+        for spec, env in ((JobSpec('it', environment={'PATH': path}), {}), (JobSpec('it'), {'PATH': path})):
+            job = scripted(spec)
+            assert job.run(env=env) == 127
+            assert (job.record.unbegun is None) is found
+
+
+def test_of_what_a_launcher_starts_elsewhere_nobody_knows_here_whether_it_is_there(scripted: Make, tmp_path: Path) -> None:
+    class Far(SingleLauncher):
+        prefix = ['/bin/sh', '-c', 'exit 127']
+
+        def get_prefix(self, resources: ResourceSpecV1) -> list[str]:
+            return self.prefix
+
+        def keeps_process_tree(self, job: Job, *, scheduled: bool) -> bool:
+            return False
+
+    far, missing = Far(), Far()
+    missing.prefix = ['/no/launcher']
+    for launcher, unbegun in ((far, None), (missing, '/no/launcher')):
+        job = scripted(JobSpec('/only/elsewhere'), launcher=launcher)
+        assert job.run() == 127
+        assert job.record.unbegun == unbegun
+
+
+@either_way
+def test_a_copy_that_cannot_be_started(scripted: Make) -> None:
+    job = scripted(JobSpec('/nonexistent'), launcher=MultipleLauncher())
+    assert job.run() == 127
+    assert job.record.unbegun == '/nonexistent'
 
 
 # -- what the command gets
@@ -138,9 +204,21 @@ def test_standard_input_is_empty_where_none_is_given(scripted: Make) -> None:
 def test_a_stream_that_cannot_be_opened_fails_the_job(scripted: Make, field: str) -> None:
     job = scripted(shell('touch ran', **{field: 'missing/folder/x'}))
     assert job.run() == 1
-    assert job.record.exit_code == 1
+    missing = job.folder.path.parent.parent / 'missing/folder/x'
+    assert (job.record.exit_code, job.record.phase, job.record.unbegun) == (1, 'done', str(missing))
     assert not (job.folder.path.parent.parent / 'ran').exists()
     assert 'missing/folder/x' in job.words + (job.stderr if field != 'stderr_path' else '')
+
+
+@either_way
+@pytest.mark.parametrize('posix', [{}, {'POSIXLY_CORRECT': '1'}])
+def test_whatever_keeps_a_stream_from_being_opened_is_named_on_one_line(scripted: Make, tmp_path: Path, posix: dict[str, str]) -> None:
+    odd = tmp_path / 'two\nlines' / 'x'
+    for spec in (shell('exit 0', stdout_path=odd, stderr_path=odd), shell('exit 0', stdin_path=odd, stdout_path='out', stderr_path='out'),
+                 shell('exit 0', stdout_path=tmp_path)):
+        job = scripted(spec)
+        assert job.run(env=posix) == 1
+        assert job.record.unbegun in (f"$'{tmp_path}/two\\nlines/x'", str(tmp_path))
 
 
 def test_one_file_for_both_streams_keeps_the_order(scripted: Make, tmp_path: Path) -> None:

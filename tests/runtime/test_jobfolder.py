@@ -376,10 +376,12 @@ def test_what_the_script_measured_is_read(folder: JobFolder) -> None:
     write_exit(folder, GOOD + 'began=1795179500.5\nmax_rss=209715200\n')
     assert folder.read_exit() == ExitRecord(
         2, '12;c', 143, 'launch', True, 1795179542.123456, began=1795179500.5, max_rss=209715200)
+    write_exit(folder, GOOD + 'unbegun=a\\ b=c\n')
+    assert folder.read_exit() == ExitRecord(2, '12;c', 143, 'launch', True, 1795179542.123456, unbegun='a\\ b=c')
 
 
 @pytest.mark.parametrize('measured', [
-    'began=\nmax_rss=\n', 'began=soon\nmax_rss=much\n', 'began=nan\nmax_rss=nan\n', 'began=-1\nmax_rss=-1\n',
+    'began=\nmax_rss=\nunbegun=\n', 'began=soon\nmax_rss=much\n', 'began=nan\nmax_rss=nan\n', 'began=-1\nmax_rss=-1\n',
     'began=1e300\nmax_rss=1e9\n', 'max_rss=0\n', 'max_rss=max\n', 'max_rss=' + '9' * 5000 + '\n', 'max_rss=\u0661\n'])
 def test_what_cannot_be_read_of_what_was_measured_is_unknown(folder: JobFolder, measured: str) -> None:
     write_exit(folder, GOOD + measured)

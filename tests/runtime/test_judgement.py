@@ -202,6 +202,20 @@ def test_a_step_before_the_launch_failed(phase: str, code: int) -> None:
     assert phase in (judgement.status.message or '')
 
 
+@pytest.mark.parametrize(('code', 'message'), [
+    (127, 'The command no-such could not be started.'), (126, 'The command no-such could not be started.'),
+    (1, 'The command was not started: no-such could not be opened.')])
+@pytest.mark.parametrize('cause', [None, seen(JobState.FAILED, ExitReason.EXITED, message='said', code=1)])
+def test_a_command_that_could_not_begin_is_told_from_one_that_ended_so(code: int, message: str, cause: Observation | None) -> None:
+    unbegun = dataclasses.replace(record(code), unbegun='no-such')
+    judgement = assert_ended(evidence(cause, exit_record=unbegun, waited_for_cause=5.0), JobState.FAILED, ExitReason.LAUNCH_FAILED, code)
+    assert judgement.exit_info is not None
+    assert judgement.exit_info.message == message
+    assert_ended(evidence(exit_record=record(code), waited_for_cause=5.0), JobState.FAILED, ExitReason.EXITED, code)
+    assert_ended(evidence(exit_record=unbegun, waited_for_cause=5.0, cancel_acknowledged=True), JobState.CANCELED, ExitReason.CANCELED, code)
+    assert_lives(evidence(seen(JobState.QUEUED), exit_record=unbegun, waited_for_cause=0.0), JobState.QUEUED, requeued=True)
+
+
 @pytest.mark.parametrize('phase', STEPS_AFTER_LAUNCH)
 def test_a_step_after_the_launch_failed(phase: str) -> None:
     judgement = assert_ended(evidence(exit_record=record(1, phase), waited_for_cause=5.0),

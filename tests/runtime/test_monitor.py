@@ -191,6 +191,20 @@ def test_health_and_one_warning(scene: Scene, caplog: pytest.LogCaptureFixture) 
     assert (scene.monitor.health, scene.monitor.trouble) == ('ok', None)
 
 
+def test_health_comes_back_with_an_answer_to_any_command(scene: Scene) -> None:
+    scene.follow('1')
+    scene.source.failure = TIMED_OUT
+    scene.pass_time(3600)
+    assert scene.monitor.health == 'degraded'
+    asked = len(scene.source.asked)
+    scene.monitor.heard()
+    assert scene.monitor.health == 'ok'
+    scene.pass_time(31)  # sooner than after so many failures
+    assert len(scene.source.asked) > asked
+    scene.pass_time(3600)
+    assert scene.monitor.health == 'degraded'
+
+
 @pytest.mark.parametrize('failure', [TIMED_OUT, ParseError('Garbage.'), ValueError('a defect'), KeyError('x'), OSError()])
 def test_whatever_the_source_raises_the_folders_are_looked_at(
         scene: Scene, failure: Exception, caplog: pytest.LogCaptureFixture) -> None:

@@ -146,6 +146,23 @@ def test_a_job_that_was_submitted_shows_that_the_scheduler_is_back() -> None:
     assert schedule.next == asked_at + INTERVAL
 
 
+def test_an_answer_to_another_command_ends_the_long_pauses_and_is_no_answer_to_a_query() -> None:
+    schedule = started()
+    before = schedule.next
+    schedule.heard(0.1)
+    assert schedule.next == before  # in good times it changes nothing
+    for _ in range(8):
+        schedule.failed(schedule.next)
+    failed_at = schedule._asked_at
+    schedule.heard(failed_at + 100.0)
+    assert (schedule.next, schedule.failures, schedule.silent_rounds) == (failed_at + 100.0 + FIRST, 8, 0)
+    schedule.failed(schedule.next)
+    asked_at = schedule._asked_at
+    for second in range(10):
+        schedule.heard(asked_at + second)
+    assert (schedule.next, schedule.failures) == (asked_at + INTERVAL, 9)
+
+
 def test_an_answer_ends_the_backoff() -> None:
     schedule = started()
     for _ in range(8):

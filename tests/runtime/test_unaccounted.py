@@ -115,13 +115,53 @@ def test_a_scheduler_that_turns_out_to_tell_nothing_is_asked_once(told: Scene) -
 
 def test_what_is_known_is_not_asked_for(told: Scene) -> None:
     job = told.follow('1')
-    told.source.rows['1'] = Observation(JobStatus(FAILED, exit_code=3), ExitReason.EXITED, usage=TOLD)
+    told.source.rows['1'] = told.source.accounts['1'] = Observation(JobStatus(FAILED, exit_code=3), ExitReason.EXITED, usage=TOLD)
     told.end(job, code=3)
     told.pass_time(10)
     assert (job.status.state, usage(job).max_rss) == (FAILED, 5000)
     before = len(told.source.asked)
     told.pass_time(1000, step=5)
     assert len(told.source.asked) == before
+
+
+# -- a queue that keeps no accounts, and knows for a while when a job ran and on how much
+
+
+IN_QUEUE = ResourceUsage(wall_time=timedelta(seconds=9), cpus=64, nodes=2, raw={'NumCPUs': '64'})
+ROW = Observation(JobStatus(COMPLETED, exit_code=0), ExitReason.EXITED, queue_usage=IN_QUEUE)
+
+
+def test_without_accounting_the_queue_tells_what_it_knows(scene: Scene) -> None:
+    scene.source.tells_usage = True
+    job = completed(scene)
+    scene.source.rows['1'] = ROW
+    scene.pass_time(1000, step=5)
+    assert (usage(job).wall_time, usage(job).cpus, usage(job).nodes, usage(job).raw) == (timedelta(seconds=10), 64, 2, {'NumCPUs': '64'})
+    assert len(scene.source.asked) == 1
+
+
+def test_with_accounting_better_is_waited_for(told: Scene) -> None:
+    late, never = completed(told, '1'), completed(told, '2')
+    told.source.rows.update({'1': ROW, '2': ROW})
+    told.pass_time(5)
+    assert (usage(late).raw, usage(never).raw) == (None, None)
+    told.source.accounts['1'] = OVER
+    told.source.rows.clear()
+    told.pass_time(1000, step=5)
+    assert (usage(late).raw, usage(never).raw) == ({'MaxRSS': '5000'}, {'NumCPUs': '64'})
+    assert len(told.source.asked) == 3
+
+
+@pytest.mark.parametrize('has_accounting', [False, True])
+def test_of_an_end_that_the_queue_told_of_nothing_is_asked_that_cannot_come(scene: Scene, has_accounting: bool) -> None:
+    scene.source.tells_usage, scene.source.has_accounting = True, has_accounting
+    job = scene.follow('1', has_folder=False)
+    scene.source.rows['1'] = ROW
+    scene.pass_time(5)
+    assert (job.status.state, usage(job).raw) == (COMPLETED, {'NumCPUs': '64'})
+    scene.source.accounts['1'] = OVER
+    scene.pass_time(1000, step=5)
+    assert (len(scene.source.asked), usage(job).raw) == ((2, {'MaxRSS': '5000'}) if has_accounting else (1, {'NumCPUs': '64'}))
 
 
 def test_an_id_that_is_anothers_now_tells_of_the_other(told: Scene, tmp_path: Path) -> None:

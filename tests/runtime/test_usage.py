@@ -67,6 +67,14 @@ def test_of_several_accounts_the_first_is_believed() -> None:
     assert usage_of([THEIRS, OWN], None, REQUEST, ran=True) == THEIRS
 
 
+def test_a_queue_that_keeps_no_accounts_is_believed_after_the_script_and_before_the_request() -> None:
+    told = ResourceUsage(wall_time=timedelta(seconds=99), cpus=16, nodes=3, submit_time=THEIRS.submit_time, raw={'NumCPUs': '16'})
+    assert usage_of([], RECORD, REQUEST, ran=True, in_queue=told) == replace(
+        OWN, cpus=16, nodes=3, submit_time=THEIRS.submit_time, raw={'NumCPUs': '16'})
+    assert usage_of([], None, REQUEST, ran=False, in_queue=told) == told
+    assert usage_of([ResourceUsage(cpus=32)], None, REQUEST, ran=True, in_queue=told).cpus == 32
+
+
 def test_nothing_is_made_up() -> None:
     assert usage_of([], None, Request(), ran=True) == ResourceUsage()
     bare = ExitRecord(1, '12', 137, 'launch', False, 1100.0)
@@ -137,6 +145,14 @@ def test_accounting_is_believed_before_the_queue() -> None:
     usage = judged(exit_record=FAILED_RECORD, queue=said(JobState.FAILED, rough),
                    accounting=said(JobState.FAILED, ResourceUsage(max_rss=5000)))
     assert (usage.max_rss, usage.max_vmem, usage.wall_time) == (5000, 7, OWN.wall_time)
+
+
+@pytest.mark.parametrize('state', [JobState.COMPLETED, JobState.FAILED, JobState.CANCELED])
+def test_of_an_end_that_only_the_queue_tells_of_the_queue_tells_the_usage(state: JobState) -> None:
+    last = replace(said(state, None, attempt=2), queue_usage=THEIRS)
+    assert judged(queue=last) == THEIRS
+    assert judged(queue=last, exit_record=replace(FAILED_RECORD, attempt=2)).wall_time == OWN.wall_time
+    assert judged(queue=last, exit_record=replace(FAILED_RECORD, attempt=3)) == OWN
 
 
 def test_what_is_said_of_a_job_that_runs_or_of_an_earlier_attempt_is_not_its_usage() -> None:

@@ -30,7 +30,7 @@ class ExitReason(Enum):
     NEVER_STARTED = 'never started'
     """It left the queue without having run."""
     LAUNCH_FAILED = 'launch failed'
-    """It came to no launch. A command that is not there is launched, and exits with 127."""
+    """It came to no launch: a step before it failed, or its command or a file for its output is not to be had."""
     SUBMIT_FAILED = 'submit failed'
     """The scheduler never took it."""
     LOST = 'lost'
@@ -44,7 +44,8 @@ class ExitReason(Enum):
 class ResourceUsage:
     """What a job used; None stands for what is not known, never for nothing.
 
-    Each field is the scheduler's where its accounting knows it, else it is what the job's own script measured. The end
+    Each field is the scheduler's where its accounting knows it, else what the job's own script measured, else what
+    the queue tells of a job that is over (Slurm without accounting: the times, cores and nodes). The end
     of a job that completed is reported at once, from the script's record, so that its figures are the script's at
     first; one of the next queries brings those of accounting, unless the executor is closed before, and
     `Job.exit_info` has them then. The script measures all that it does: staging, the

@@ -17,7 +17,9 @@ class Observation:
     :param status: the state, with the scheduler's own words in `status.metadata['native_state']`.
     :param reason: why the job is over.
     :param signal: the signal that ended it.
-    :param usage: what it used.
+    :param usage: what it used, as the scheduler accounts for it.
+    :param queue_usage: the same as far as a queue knows it that keeps no accounts: when it ran, and on how much. What
+        the job's own script measured is more exact.
     :param attempt: which run of the job this is about, where the scheduler counts them; it starts at 1.
     :param time_limit: after how many seconds of running the scheduler ends the job.
     """
@@ -28,6 +30,7 @@ class Observation:
     usage: ResourceUsage | None = None
     attempt: int | None = None
     time_limit: float | None = None
+    queue_usage: ResourceUsage | None = None
 
 
 class Observations(Dict[str, Observation]):

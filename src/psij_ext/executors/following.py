@@ -103,7 +103,7 @@ class FollowingExecutor(ControllingExecutor):
 
     @property
     def health(self) -> str:
-        """`ok`, or `degraded` while the scheduler has not answered for several rounds."""
+        """`ok`, or `degraded` while the scheduler has not answered for several rounds, nor any other command since."""
         return 'ok' if self._membership is None else self._membership.monitor.health
 
     def close(self) -> None:
@@ -145,6 +145,12 @@ class FollowingExecutor(ControllingExecutor):
     def _scheduler_key(self) -> object:
         """What else tells schedulers apart, fit to be a key; executors that differ in nothing share one monitor."""
         return None
+
+    def _heard(self) -> None:
+        """Take note that the scheduler has answered a command other than the monitor's queries."""
+        membership = self._membership
+        if membership is not None:
+            membership.monitor.heard()
 
     def _follow(self, followed: Followed) -> None:
         """Follow a job whose script does not know of our mailbox yet."""

@@ -188,13 +188,15 @@ class LocalJobExecutor(SubmittingExecutor):
         folder.write_script(script)
         spec = job.spec or JobSpec()
         try:
-            return start_supervisor(
+            native_id = start_supervisor(
                 command, spec.inherit_environment, folder.scheduler_output_path, self._cores(spec), self._slots,
                 self._reaper)
         except OSError as error:
             raise SubmitException(
                 f'The job could not be started: {error}', error, transient=error.errno in _TRANSIENT, argv=command,
                 script_path=folder.script_path) from error
+        self._keep(folder)
+        return native_id
 
     # -- after the submission
 

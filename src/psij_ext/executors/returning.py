@@ -75,7 +75,7 @@ class ReturningExecutor(FollowingExecutor):
             for job, _ in jobs:
                 if job.executor is not None or job.status.state is not JobState.NEW:
                     for other in bound:
-                        other._bind(None)
+                        other._unbind()
                     raise InvalidJobException(f'Job {job.id} was submitted or attached before.')
                 job._bind(self)
                 bound.append(job)
@@ -85,7 +85,7 @@ class ReturningExecutor(FollowingExecutor):
                 found = self._without_strangers(jobs, found)
         except FolderUnreadable:
             for job in bound:
-                job._bind(None)
+                job._unbind()
             raise
         self._come_back([self._taken_up(job, native_id, *known) for (job, native_id), known in zip(jobs, found)])
 

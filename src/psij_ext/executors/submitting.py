@@ -24,6 +24,7 @@ from psij_ext.exceptions import InvalidJobException, PsijExtError, SubmitExcepti
 from psij_ext.executors.keyed import FormerUncertain, KeyedExecutor
 from psij_ext.executors.remembering import own_stderr
 from psij_ext.runtime import processes
+from psij_ext.runtime.callbacks import CallbackThread
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.jobfolder import JobFolder, check_private, new_nonce
 from psij_ext.runtime.schedule import Pauses
@@ -45,7 +46,10 @@ class SubmittingExecutor(KeyedExecutor):
 
     def __init__(self, url: str | None = None, config: JobExecutorConfig | None = None) -> None:
         super().__init__(url=url, config=config)
+        # Not that of the callbacks, which may take their time.
+        self._keeping = CallbackThread(f'psij-ext folders of {type(self).__name__}')
         self._spares = SpareFolders()
+        self._close_last(self._keeping)
         self._close_last(self._spares)
         self._launchers: dict[str, Launcher] = {}
         # By the jobs' ids: nobody knows yet what became of them.
@@ -125,7 +129,7 @@ class SubmittingExecutor(KeyedExecutor):
                 self._follow_open(job, folder, spec, key, str(uncertain))
             raise
         except (PsijExtError, OSError) as error:
-            job._bind(None)
+            job._unbind()
             if folder is not None:
                 give_up(folder, str(error), reported=True)
             if isinstance(error, OSError):
@@ -133,7 +137,7 @@ class SubmittingExecutor(KeyedExecutor):
             raise
         except BaseException as error:  # an interrupt, for one
             if folder is None or self._take_back(job, folder, spec, key, str(error) or type(error).__name__):
-                job._bind(None)
+                job._unbind()
             raise
         self._follow_submitted(job, native_id, folder, spec, key)
 
@@ -173,9 +177,16 @@ class SubmittingExecutor(KeyedExecutor):
         check_private(work_directory)
         return folder
 
+    def _keep(self, folder: JobFolder) -> None:
+        """Have the disk hold a job's folder, on another thread: best while this one waits for the submit command.
+
+        A script that does not find its folder, after a loss of power in the meantime, runs nothing.
+        """
+        self._keeping.call(functools.partial(_save, folder))
+
     def _prepare_next(self) -> None:
         """Make the folder of a next job on another thread, while this one waits for the submit command."""
-        self._callbacks.call(functools.partial(self._spares.add, self.work_directory))
+        self._keeping.call(functools.partial(self._spares.add, self.work_directory))
 
     def _write_record(self, folder: JobFolder, spec: JobSpec, nonce: str, key: str | None) -> None:
         folder.open_journal({
@@ -292,6 +303,15 @@ class SubmittingExecutor(KeyedExecutor):
             except PsijExtError as error:
                 raise InvalidJobException(f'JobSpec.launcher: {error}', error) from error
         return self._launchers[name]
+
+
+def _save(folder: JobFolder) -> None:
+    try:
+        folder.save()
+    except FileNotFoundError:
+        pass  # it was not submitted, or is pruned already
+    except OSError as error:
+        logger.warning('The folder of job %s may not outlast a loss of power: %s', folder.job_id, error)
 
 
 def _check_key(key: str | None) -> None:

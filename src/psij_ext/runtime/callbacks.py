@@ -1,4 +1,4 @@
-"""Calls status callbacks on a thread of their own, in order: a slow one delays no other job's state."""
+"""Calls status callbacks, and whatever else may take its time, on threads of their own, in order."""
 
 from __future__ import annotations
 

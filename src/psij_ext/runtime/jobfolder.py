@@ -179,6 +179,18 @@ class JobFolder:
         self.nonce = _nonce(journal.submission or {})
         return journal
 
+    def save(self) -> None:
+        """Have the disk hold what was kept so far, so that the loss of power takes none of it away.
+
+        :raises OSError: if that cannot be done.
+        """
+        for path in (self._file('journal'), self.path, self.path.parent):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
     def write_script(self, script: str) -> None:
         self._write('script', script.encode('utf-8', 'surrogateescape'), mode=0o700)
 

@@ -24,6 +24,8 @@ _LIMIT_TOLERANCE = 1.0
 _ROUNDING = 1e-6
 _SIGNALS = range(1, 65)
 _SENT_TERM = 'The job was sent TERM; the scheduler does not say by whom.'
+# bash(1), "EXIT STATUS": the command cannot be executed, or is not found.
+_NO_COMMAND = (126, 127)
 _BEFORE_LAUNCH = ('claim', 'directory', 'stage_in', 'pre_launch')
 
 
@@ -181,7 +183,15 @@ def _read_end(record: ExitRecord, evidence: Evidence,
         return JobState.FAILED, reason, f'The job\'s step {record.phase!r} failed.'
     if record.exit_code == 0 and record.launched:
         return JobState.COMPLETED, ExitReason.EXITED, None
+    if record.unbegun is not None:
+        return JobState.FAILED, ExitReason.LAUNCH_FAILED, _unbegun_message(record.unbegun, record.exit_code)
     return JobState.FAILED, ExitReason.SIGNALED if record.exit_code > 128 else ExitReason.EXITED, None
+
+
+def _unbegun_message(what: str, exit_code: int) -> str:
+    if exit_code in _NO_COMMAND:
+        return f'The command {what} could not be started.'
+    return f'The command was not started: {what} could not be opened.'
 
 
 def _limit_reached(record: ExitRecord, evidence: Evidence) -> bool:
@@ -327,5 +337,7 @@ def _usage(evidence: Evidence) -> ResourceUsage:
     latest = 1 if record is None else record.attempt
     accounted = [source.usage for source in (_current_accounting(evidence), evidence.queue)
                  if source is not None and source.status.final and (source.attempt or latest) >= latest]
+    queue = evidence.queue
+    in_queue = queue.queue_usage if queue is not None and (queue.attempt or latest) >= latest else None
     ran = bool(evidence.progress) or (record is not None and record.began is not None)
-    return usage_of(accounted, record, evidence.request or Request(), ran)
+    return usage_of(accounted, record, evidence.request or Request(), ran, in_queue)

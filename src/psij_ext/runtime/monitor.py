@@ -108,8 +108,8 @@ class StatusMonitor:
 
     @property
     def health(self) -> str:
-        """`ok`, or `degraded` while the scheduler has not answered for several rounds."""
-        return 'degraded' if self._schedule.failures > self._rhythm.failed_rounds else 'ok'
+        """`ok`, or `degraded` while the scheduler has not answered for several rounds, nor any other command since."""
+        return 'degraded' if self._schedule.silent_rounds > self._rhythm.failed_rounds else 'ok'
 
     @property
     def trouble(self) -> Exception | None:
@@ -213,6 +213,14 @@ class StatusMonitor:
             self._schedule.hasten(self._clock())
         self._woken.set()
 
+    def heard(self) -> None:
+        """Take note that the scheduler has answered a command of somebody else."""
+        with self._lock:
+            is_news = self._schedule.failures > 0
+            self._schedule.heard(self._clock())
+        if is_news:
+            self._woken.set()
+
     def close(self) -> None:
         """End the thread and forget the jobs; they run on."""
         with self._lock:
@@ -305,7 +313,7 @@ class StatusMonitor:
         self._ask_accounting([job for job in asked if self._wants_accounting(job)], now)
         if not self._source.tells_usage:  # known since it was asked
             self._unaccounted.clear()
-        self._unaccounted.take(self._accounting, self._queue)
+        self._unaccounted.take(self._accounting, self._queue, has_accounting=self._source.has_accounting)
         # A scheduler that lost its state gave the id of one of them to another.
         shared = _shared_ids(jobs) if len(ids) < len(asked) else ()
         # What the last answer said of a job whose folder told something new at the same time was put aside.
@@ -427,8 +435,16 @@ class StatusMonitor:
         for passed in entered:
             followed.report(followed.job, passed, None, False)
         followed.report(followed.job, status, judgement.exit_info, False)
-        if self._asks_afterwards and self._source.tells_usage:
+        if self._asks_afterwards and self._source.tells_usage and not self._has_told_usage(followed):
             self._unaccounted.add(followed, status, judgement.exit_info)
+
+    def _has_told_usage(self, followed: Followed) -> bool:
+        """Whether nothing better is to come on what a job used that is over."""
+        in_accounting, in_queue = self._accounting.about(followed)[1], self._queue.about(followed)[1]
+        if in_queue is not None and not self._source.has_accounting and in_queue.queue_usage is not None:
+            return True
+        return any(said is not None and said.status.final and said.usage is not None
+                   for said in (in_accounting, in_queue))
 
     def _report_missed_requeue(self, followed: Followed, state: JobState) -> None:
         """Report that a job waited once more: a scheduler may start it before anybody sees it wait (OpenPBS does).

@@ -42,6 +42,8 @@ class ExitRecord:
     :param began: when this attempt of the script began, in seconds since the epoch; None where nothing was run.
     :param max_rss: the most memory, in bytes, of the job's own cgroup or of the largest process of the launch command;
         None where it is unknown.
+    :param unbegun: what kept the launch command from beginning: its own name where there is no such program, or the
+        path of a standard stream that cannot be opened; None where nothing did.
     """
 
     attempt: int
@@ -55,6 +57,7 @@ class ExitRecord:
     ended_by: str | None = None
     began: float | None = None
     max_rss: int | None = None
+    unbegun: str | None = None
 
     @property
     def launched(self) -> bool:
@@ -101,7 +104,8 @@ def parse_exit_record(text: str) -> ExitRecord | None:
             attempt=int(fields['attempt']), native_id=fields['native_id'], exit_code=int(fields['exit_code']),
             phase=fields['phase'], term_seen=fields['term'] == '1', ended=_moment(fields['ended']),
             user_time=user_time, system_time=system_time,
-            began=_known_moment(fields.get('began', '')), max_rss=_positive(fields.get('max_rss', '')))
+            began=_known_moment(fields.get('began', '')), max_rss=_positive(fields.get('max_rss', '')),
+            unbegun=fields.get('unbegun') or None)
     except (KeyError, ValueError):
         return None
 

@@ -68,7 +68,8 @@ class QuerySchedule:
         self._regular = self._early = NEVER
         self._pause = max(self._first * _FIRST_PAUSE, _SHORTEST_REST)
         self._early_left = _EARLY_QUERIES
-        self.failures = 0
+        # So many queries in a row were not answered, and so many since anything was.
+        self.failures = self.silent_rounds = 0
 
     @property
     def next(self) -> float:
@@ -89,10 +90,19 @@ class QuerySchedule:
             self._step = self._first
             self._regular = soon
         elif self.failures:
-            # It may take jobs and answer no queries: these stay as seldom as in good times.
-            self._regular = min(self._regular, max(soon, self._asked_at + self._interval))
+            self._resume(soon)
         elif soon < self._regular:
             self._bring_forward(soon)
+
+    def heard(self, now: float) -> None:
+        """The scheduler answered a command that is none of these queries."""
+        self.silent_rounds = 0
+        if self.failures:
+            self._resume(now + self._first)
+
+    def _resume(self, soon: float) -> None:
+        """End the long pauses. It may take jobs and answer no queries: these stay as seldom as in good times."""
+        self._regular = min(self._regular, max(soon, self._asked_at + self._interval))
 
     def stop(self) -> None:
         """There is nothing to ask for any more."""
@@ -113,7 +123,7 @@ class QuerySchedule:
 
     def answered(self, now: float, *, open_questions: bool) -> None:
         """The scheduler answered a query that began at `now`; whether questions that cannot wait are still open."""
-        self.failures = 0
+        self.failures = self.silent_rounds = 0
         if now >= self._regular or self._regular == NEVER:
             self._early_left = _EARLY_QUERIES
             self._step = min(max(self._step, _SHORTEST_STEP) * _GROWTH, self._interval)
@@ -129,6 +139,7 @@ class QuerySchedule:
     def failed(self, now: float) -> None:
         """A query that began at `now` gave no answer; the next one comes later and later, but comes."""
         self.failures += 1
+        self.silent_rounds += 1
         self._asked_at = now
         delay = min(self._interval * 2.0 ** min(self.failures - 1, 10), max(self._interval, _LONGEST_BACKOFF))
         self._early = NEVER

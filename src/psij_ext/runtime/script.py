@@ -194,6 +194,8 @@ def script_context(
     spec = job.spec
     if spec is None or spec.executable is None:
         raise InvalidJobException('The job has no executable: JobSpec.executable must be set.')
+    command = launch_command(job, launcher)
+    is_near = launcher.keeps_process_tree(job, scheduled=scheduled)
     return {
         'job_id': job.id, 'folder': str(folder), 'nonce': nonce,
         'mailbox': '' if mailbox is None else str(mailbox),
@@ -204,8 +206,11 @@ def script_context(
         'stderr_path': str(spec.stderr_path or f'{folder}/stderr'),
         'joined': _is_one_file(spec.stdout_path, spec.stderr_path),
         'pre_launch': _optional_path(spec.pre_launch), 'post_launch': _optional_path(spec.post_launch),
-        'launch_command': launch_command(job, launcher),
-        'scheduled': scheduled, 'measures': launcher.keeps_process_tree(job, scheduled=scheduled),
+        'launch_command': command,
+        'scheduled': scheduled, 'measures': is_near,
+        # Elsewhere there may be other programs than here: then no more is known than that of the launcher.
+        'started': str(spec.executable) if is_near else command[0],
+        'started_path': (spec.environment or {}).get('PATH') if is_near else None,
         **_staging_context(spec),
         **resource_context(spec),
         **attribute_context(spec),

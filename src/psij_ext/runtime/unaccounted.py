@@ -35,6 +35,7 @@ class UnaccountedJob:
     status: JobStatus
     exit_info: ExitInfo
     rounds_left: int = _ROUNDS
+    in_queue: ResourceUsage | None = None
 
 
 class Unaccounted:
@@ -49,9 +50,8 @@ class Unaccounted:
         return list(self._jobs.values())
 
     def add(self, followed: Followed, status: JobStatus, exit_info: ExitInfo) -> None:
-        """Take in a job with its end, if the scheduler may have more to say of what it used."""
-        known = exit_info.usage is not None and exit_info.usage.raw is not None
-        if known or exit_info.reason is ExitReason.LOST:
+        """Take in a job with its end, of which the scheduler may have more to say."""
+        if exit_info.reason is ExitReason.LOST:
             return
         self._jobs[followed.job.id] = UnaccountedJob(
             followed.native_id, followed.submitted, followed.folder, weakref.ref(followed.job), _weak(followed.report),
@@ -61,16 +61,22 @@ class Unaccounted:
         """Ask for none of them any more."""
         self._jobs.clear()
 
-    def take(self, *answers: Answer) -> None:
-        """Report what a round of queries told, from the best answer to the last."""
+    def take(self, *answers: Answer, has_accounting: bool = True) -> None:
+        """Report what a round of queries told, from the best answer to the last.
+
+        :param has_accounting: whether better may come than what a queue knows of an end.
+        """
         for job_id, ended in list(self._jobs.items()):
-            told = [observation.usage for answer in answers
+            said = [observation for answer in answers
                     if (observation := answer.observations.get(ended.native_id)) is not None
-                    and observation.status.final and observation.usage is not None]
+                    and observation.status.final]
+            told = [observation.usage for observation in said if observation.usage is not None]
+            ended.in_queue = next((each.queue_usage for each in said if each.queue_usage is not None), ended.in_queue)
             ended.rounds_left -= 1
-            if told or not ended.rounds_left:
+            is_last = bool(told) or not ended.rounds_left or (ended.in_queue is not None and not has_accounting)
+            if is_last:
                 self._jobs.pop(job_id, None)
-            if told:
+            if told or (is_last and ended.in_queue is not None):
                 try:
                     _tell(ended, told)
                 except Exception:  # what is wrong with one job must not keep the round from looking at the others
@@ -81,7 +87,7 @@ def _tell(ended: UnaccountedJob, told: Sequence[ResourceUsage]) -> None:
     job, report = ended.job(), ended.report()
     if job is None or report is None or (ended.folder is not None and ended.folder.has_lost(ended.native_id)):
         return
-    usage = completed_usage(told, ended.exit_info.usage)
+    usage = completed_usage(told, ended.exit_info.usage, ended.in_queue)
     report(job, ended.status, replace(ended.exit_info, usage=usage), False)
 
 

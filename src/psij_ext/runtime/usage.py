@@ -43,13 +43,14 @@ def request_of(spec: JobSpec | None, submitted: float | None) -> Request:
 
 
 def usage_of(accounted: Iterable[ResourceUsage | None], record: ExitRecord | None, request: Request,
-             ran: bool) -> ResourceUsage:
+             ran: bool, in_queue: ResourceUsage | None = None) -> ResourceUsage:
     """Put together what is known of what a job used, field by field, from the best source that knows it.
 
     :param accounted: what the scheduler says; who comes first is believed first.
     :param record: what the job's script measured.
     :param request: what was asked for.
     :param ran: whether the job's script is known to have run.
+    :param in_queue: what a queue that keeps no accounts says of it.
     """
     usage = ResourceUsage()
     for source in accounted:
@@ -57,23 +58,31 @@ def usage_of(accounted: Iterable[ResourceUsage | None], record: ExitRecord | Non
             usage = _filled(usage, source)
     if record is not None:
         usage = _filled(usage, _measured(record))
+    if in_queue is not None:
+        usage = _filled(usage, in_queue)
     usage = _filled(usage, ResourceUsage(submit_time=_moment(request.submitted)))
     if ran or usage.start_time is not None:
         usage = _filled(usage, ResourceUsage(cpus=request.cpus, nodes=request.nodes))
     return _with_percent(usage)
 
 
-def completed_usage(accounted: Iterable[ResourceUsage], known: ResourceUsage | None) -> ResourceUsage:
+def completed_usage(accounted: Iterable[ResourceUsage], known: ResourceUsage | None,
+                    in_queue: ResourceUsage | None = None) -> ResourceUsage:
     """Put what the scheduler came to tell of a job that is over before what was known of it.
 
     :param accounted: what the scheduler says; who comes first is believed first.
     :param known: what was known so far.
+    :param in_queue: what a queue that keeps no accounts says of it: on how much it ran, better than what was asked for.
     """
     usage = ResourceUsage()
     for source in accounted:
         usage = _filled(usage, source)
+    if in_queue is not None:
+        usage = _filled(usage, ResourceUsage(cpus=in_queue.cpus, nodes=in_queue.nodes, raw=in_queue.raw))
     if known is not None:
         usage = _filled(usage, replace(known, cpu_percent=None))
+    if in_queue is not None:
+        usage = _filled(usage, in_queue)
     return _with_percent(usage)
 
 

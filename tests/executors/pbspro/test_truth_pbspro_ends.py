@@ -18,6 +18,7 @@ scene = PBSProScenes()
 scene.take_all(common_scenes.ENDS)
 # Without history nothing is left that could tell, since the element's script is not ours.
 scene(common_scenes.success_and_its_usage, worlds=('history',))
+scene(common_scenes.usage_of_jobs_that_tell_nothing_themselves, worlds=('history',))
 scene(common_scenes.element_of_an_array_cancelled_by_others_while_running, worlds=('history',))
 
 

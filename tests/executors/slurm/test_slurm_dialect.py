@@ -6,6 +6,7 @@ from pathlib import Path
 from signal import Signals
 
 import pytest
+from slurm_rows import queue_row
 
 from psij_ext.core.attributes import JobAttributes
 from psij_ext.core.job import Job
@@ -20,7 +21,8 @@ from psij_ext.runtime.script import make_absolute
 
 DATA = Path(__file__).parents[2] / 'data' / 'slurm'
 FOLDER = JobFolder(Path('/work/the-job'))
-QUEUE_FORMAT = 'JobArrayID:|,JobID:|,StartTime:|,State:|,exit_code:|,RestartCnt:|,TimeLimit:|,Cluster:|,Reason:|'
+QUEUE_FORMAT = ('JobArrayID:|,JobID:|,StartTime:|,SubmitTime:|,EndTime:|,TimeUsed:|,NumNodes:|,NumCPUs:|,NodeList:|,State:|,exit_code:|,RestartCnt:|,TimeLimit:|,'
+                'Cluster:|,Reason:|')
 QUEUE = ['squeue', '--noheader', '--array', '--states=all', f'--Format={QUEUE_FORMAT}']
 # What is there whatever the spec says, for a job with this program and nothing else.
 PLAIN = ['#SBATCH --job-name=/bin/date', '#SBATCH --output=scheduler.out', '#SBATCH --export=ALL']
@@ -296,8 +298,8 @@ def told_of_the_site(executor: SlurmJobExecutor, name: str) -> None:
 def test_the_own_cluster_is_named_where_others_are(executor: SlurmJobExecutor) -> None:
     told_of_the_site(executor, 'config-accounting.txt')
     assert executor.get_status_command(['1', '1;far']) == [*QUEUE, '--clusters=far,psij', '--jobs=1,1']
-    rows = b'1|1|N/A|FAILED|256|0|1:00|far|None|\n1|1|N/A|RUNNING|0|0|1:00|psij|None|\n1|1|N/A|CANCELLED|0|0|1:00|far2|None|\n'
-    seen = executor.parse_status(CommandResult(('squeue',), 0, rows))
+    rows = ''.join(queue_row('1', state, cluster=cluster) for state, cluster in (('FAILED', 'far'), ('RUNNING', 'psij'), ('CANCELLED', 'far2')))
+    seen = executor.parse_status(CommandResult(('squeue',), 0, rows.encode()))
     assert (seen['1'].status.state, seen['1;far'].status.state) == (JobState.ACTIVE, JobState.FAILED)
 
 
@@ -328,7 +330,7 @@ def test_the_site_is_asked_for_its_configuration(executor: SlurmJobExecutor) -> 
 
 @pytest.mark.parametrize('exit_code', [1, 2, 140, 255, -9])
 def test_a_query_that_failed_says_nothing(executor: SlurmJobExecutor, exit_code: int) -> None:
-    failed = CommandResult(('squeue', '-x'), exit_code, b'12|12|N/A|COMPLETED|0|0|1:00|c|None|\n', b'Socket timed out')
+    failed = CommandResult(('squeue', '-x'), exit_code, queue_row('12', 'COMPLETED').encode(), b'Socket timed out')
     for parse in (executor.parse_status, executor.parse_accounting, executor.parse_site):
         with pytest.raises(CommandError, match='Socket timed out') as caught:
             parse(failed)
@@ -346,7 +348,7 @@ def test_the_simple_interface_reads_the_same(executor: SlurmJobExecutor) -> None
 
 
 def test_bytes_that_are_no_text_harm_no_other_row(executor: SlurmJobExecutor) -> None:
-    rows = b'\xff\xfe|x\n12|12|N/A|RUNNING|0|0|1:00|c|\xff|\n\0|\n13|13|N/A|PENDING|0|0|1:00|c|None|\n'
+    rows = b'\xff\xfe|x\n' + queue_row('12', reason='?').encode().replace(b'?', b'\xff') + b'\0|\n' + queue_row('13', 'PENDING').encode()
     seen = executor.parse_status(CommandResult(('squeue',), 0, rows))
     assert {native_id: seen[native_id].status.state for native_id in ('12', '13')} == {'12': JobState.ACTIVE, '13': JobState.QUEUED}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from slurm_rows import account_row, queue_row, queued, result
 
-from psij_ext.core.exit_info import ExitReason
+from psij_ext.core.exit_info import ExitReason, ResourceUsage
 from psij_ext.core.observation import Observation, Site
 from psij_ext.core.state import JobState
 from psij_ext.exceptions import ParseError
@@ -22,6 +23,10 @@ from psij_ext.executors.batch.slurm_records import parse_config, parse_queue
 DATA = Path(__file__).parents[2] / 'data' / 'slurm'
 NEW, QUEUED, ACTIVE = JobState.NEW, JobState.QUEUED, JobState.ACTIVE
 COMPLETED, FAILED, CANCELED = JobState.COMPLETED, JobState.FAILED, JobState.CANCELED
+
+
+def moment(stamp: int) -> datetime:
+    return datetime.fromtimestamp(stamp, timezone.utc)
 
 
 # -- ids and clusters
@@ -38,7 +43,7 @@ def test_the_ids_of_a_row(native_id: str, raw_id: str, ids: set[str]) -> None:
 
 
 def test_what_a_waiting_job_said_before_is_not_made_anew() -> None:
-    before: dict[tuple[str, str], Observation] = {}
+    before: dict[str, Observation] = {}
     waiting, other = queue_row('12', 'PENDING', start=1795260900), queue_row('13', 'PENDING', start=1795260901)
     first = parse_queue(waiting + other, 'c', before)
     again = parse_queue(waiting + queue_row('13', 'PENDING', start=1795269999), 'c', before)
@@ -72,6 +77,57 @@ def test_the_limit_is_known() -> None:
     assert parse_queue(queue_row(limit='UNLIMITED'))['12'].time_limit is None
 
 
+# -- what a job used
+
+
+RAN = '1795260860|1795260905|0:04|2|6|node[1-2]'
+
+
+def test_what_a_job_that_is_over_used() -> None:
+    seen = parse_queue(queue_row('12', 'FAILED', 768, start=1795260900, used=RAN))['12']
+    assert seen.usage is None  # a queue is no accounting
+    assert seen.queue_usage == ResourceUsage(
+        wall_time=timedelta(seconds=4), cpus=6, nodes=2, submit_time=moment(1795260860), start_time=moment(1795260900),
+        end_time=moment(1795260905), raw={
+            'JobArrayID': '12', 'JobID': '12', 'StartTime': '1795260900', 'SubmitTime': '1795260860', 'EndTime': '1795260905', 'TimeUsed': '0:04',
+            'NumNodes': '2', 'NumCPUs': '6', 'NodeList': 'node[1-2]', 'State': 'FAILED', 'exit_code': '768', 'RestartCnt': '0', 'TimeLimit': '1:00:00',
+            'Cluster': 'c', 'Reason': 'None'})
+    assert seen.status.time == 1795260905
+
+
+@pytest.mark.parametrize('state', ['RUNNING', 'PENDING', 'SUSPENDED', 'COMPLETING', 'NODE_FAIL', 'UNHEARD_OF'])
+def test_a_job_that_is_not_over_has_used_nothing_yet(state: str) -> None:
+    assert queued(state, used=RAN).queue_usage is None
+
+
+def test_a_job_that_never_ran_used_nothing() -> None:
+    used = queued('CANCELLED', start=1795260905, used='1795260860|1795260905|0:00|1|6|').queue_usage
+    assert used is not None
+    assert (used.wall_time, used.cpus, used.nodes, used.start_time) == (None,) * 4
+    assert (used.submit_time, used.end_time) == (moment(1795260860), moment(1795260905))
+
+
+@pytest.mark.parametrize('used', ['N/A|N/A|N/A|N/A|N/A|n', '||||| ', 'x|-1|INVALID|0|0|n', '9999999999999|9999999999999|0:00|99999999999999999999|x|n'])
+def test_what_a_queue_does_not_tell_is_not_known(used: str) -> None:
+    seen = queued('COMPLETED', start='N/A', used=used).queue_usage
+    assert seen is not None
+    assert seen == ResourceUsage(raw=seen.raw)
+
+
+def test_a_requeue_is_no_submission() -> None:
+    used = queued('COMPLETED', restarts=1, start=1795260900, used=RAN).queue_usage
+    assert used is not None
+    assert (used.submit_time, used.start_time) == (None, moment(1795260900))
+
+
+def test_what_an_end_said_before_is_not_made_anew() -> None:
+    before: dict[str, Observation] = {}
+    rows = [queue_row(native_id, 'COMPLETED', start=1795260900, used=RAN) for native_id in ('12', '13')]
+    first, again = (parse_queue(''.join(rows), 'c', before) for _ in range(2))
+    assert again['12'] is first['12'] is not first['13']
+    assert (first['13'].queue_usage or ResourceUsage()).raw != (first['12'].queue_usage or ResourceUsage()).raw
+
+
 # -- what cannot be read
 
 
@@ -85,8 +141,9 @@ def test_what_looks_like_no_row_is_none(row: str) -> None:
         assert not seen.may_hide('12')
 
 
-@pytest.mark.parametrize('row', ['12|', '12|12', '12|12|N/A|', '12|COMPLETED|0|0', '12|12|N/A||0|0|1:00|c|None|', '12|12|N/A|COMPLETED|0|0|1:00|c|None',
-                                 '12|13|N/A|COMPLETED|0|0|1:00|c|None|', '12||N/A|COMPLETED|0|0|1:00|c|None|'])
+@pytest.mark.parametrize('row', [
+    '12|', '12|12', '12|12|N/A|', '12|COMPLETED|0|0', '12|12|N/A|N/A|N/A|0:00|1|1|', '12|12|N/A|N/A|N/A|0:00|1|1||COMPLETED', queue_row(state='')[:-1],
+    queue_row(state='COMPLETED')[:-2], queue_row(state='COMPLETED', raw_id='13')[:-1], queue_row(state='COMPLETED', raw_id='')[:-1]])
 def test_a_job_whose_row_cannot_be_read_is_neither_absent_nor_over(row: str) -> None:
     seen = parse_queue(queue_row('11') + f'{row}\n' + queue_row('14', 'FAILED'))
     assert '12' in seen.unread
@@ -171,18 +228,34 @@ def test_our_own_query_of_the_queue(name: str) -> None:
     assert {each: seen[each].time_limit for each in ('10', '22', '23', '24')} == {'10': None, '22': 86_400, '23': 300, '24': 600}
 
 
+def test_what_the_queue_tells_of_real_jobs() -> None:
+    """24 and 25 as in the test of accounting; 11 and 6 are those of which no script of ours could tell."""
+    seen = parse_queue((DATA / 'squeue-cases.txt').read_text())
+    busy, two, never, killed = (seen[native_id].queue_usage or ResourceUsage() for native_id in ('24', '25', '11', '6'))
+    assert busy.wall_time is not None and killed.start_time is not None and killed.end_time is not None
+    assert timedelta(seconds=4) <= busy.wall_time < timedelta(seconds=7)
+    assert (two.nodes, two.cpus, killed.nodes, killed.cpus) == (2, 2, 1, 1)
+    assert (never.wall_time, never.start_time, never.cpus, never.nodes) == (None,) * 4
+    assert killed.submit_time is not None and never.submit_time is not None and never.end_time is not None
+    assert killed.submit_time <= killed.start_time <= killed.end_time <= killed.start_time + timedelta(seconds=2)
+    assert never.end_time - never.submit_time >= timedelta(seconds=4)
+    assert [native_id for native_id in EXPECTED if (seen[native_id].queue_usage is None) is EXPECTED[native_id][0].final] == ['18']
+
+
 # -- the site
 
 
 def test_the_configuration_of_a_site() -> None:
     site = parse_config((DATA / 'config-accounting.txt').read_text())
-    assert site == Site('slurm', (22, 5, 8), accounting=True, keeps_ended=29.0, max_array_size=10001, clusters=('psij',))
+    assert site == Site('slurm', (22, 5, 8), accounting=True, history=True, keeps_ended=29.0, max_array_size=10001, clusters=('psij',))
     assert parse_config((DATA / 'config-no-accounting.txt').read_text()).accounting is False
 
 
 @pytest.mark.parametrize(('told', 'seconds'), [('300 sec', 299.0), ('2', 1.0), ('1 sec', 0.0), ('0 sec', math.inf), ('long', None), ('-1 sec', None)])
 def test_how_long_jobs_that_are_over_are_kept(told: str, seconds: float | None) -> None:
-    assert parse_config(f'MinJobAge = {told}\n').keeps_ended == seconds
+    site = parse_config(f'MinJobAge = {told}\n')
+    assert site.keeps_ended == seconds
+    assert site.history is (None if seconds is None else seconds > 0)
 
 
 @pytest.mark.parametrize('text', ['', 'nonsense', '=', 'SLURM_VERSION = \n', 'MaxArraySize = many\nSLURM_VERSION = new'])

@@ -16,7 +16,8 @@ RAN = common_scenes.RAN
 
 scene = SlurmScenes()
 scene.take_all(common_scenes.ENDS)
-scene(common_scenes.success_and_its_usage, worlds=['accounts'])
+scene(common_scenes.success_and_its_usage)
+scene(common_scenes.usage_of_jobs_that_tell_nothing_themselves)
 scene(common_scenes.element_of_an_array_cancelled_by_others_while_running)
 
 

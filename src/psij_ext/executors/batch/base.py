@@ -147,9 +147,14 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         folder.write_script(script)
         if self.carries_environment and job.spec is not None and job.spec.inherit_environment:
             folder.write_environment(export_lines(self._environment()))
+
+        def while_it_runs() -> None:
+            self._keep(folder)
+            self._prepare_next()
+
         try:
             result = self.runner.run(command, timeout=self._batch_config.submit_timeout, cwd=folder.path,
-                                     env=self._environment(), once_started=self._prepare_next)
+                                     env=self._environment(), once_started=while_it_runs)
         except CommandTimeout as error:
             return self._settle(folder, nonce, _unknown_outcome(error, folder))
         except CommandError as error:
@@ -164,12 +169,14 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
                 transient=self.is_transient(result), argv=command, exit_code=result.exit_code,
                 stderr=result.error_text, script_path=folder.script_path))
         try:
-            return self.job_id_from_submit_output(result.text)
+            native_id = self.job_id_from_submit_output(result.text)
         except ParseError:
             unreadable = CommandError(
                 f'The answer of {shlex.join(command)} names no job: {result.combined_text!r}', argv=command,
                 exit_code=result.exit_code, stdout=result.text, stderr=result.error_text)
             return self._settle(folder, nonce, _unknown_outcome(unreadable, folder))
+        self._heard()
+        return native_id
 
     def _settle(self, folder: JobFolder, nonce: str, failure: SubmitException) -> str:
         """Make an end of a submission that failed: the job runs already, or it never will.
@@ -201,7 +208,7 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
 
     @property
     def _control(self) -> SchedulerControl:
-        return SchedulerControl(self.name, self, self._run_action, self.run_query)
+        return SchedulerControl(self.name, self, self._run_action, self.run_query, self._heard)
 
     def _run_action(self, argv: Sequence[str]) -> CommandResult:
         return self._run(argv, self._environment())

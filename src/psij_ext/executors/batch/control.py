@@ -9,7 +9,14 @@ from typing import Callable
 
 from psij_ext.core.control import cannot_hold, has_no_record, has_no_version
 from psij_ext.core.state import JobState
-from psij_ext.exceptions import CommandError, CommandTimeout, InvalidJobException, ParseError, SubmitException
+from psij_ext.exceptions import (
+    CommandError,
+    CommandTimeout,
+    ControlUncertain,
+    InvalidJobException,
+    ParseError,
+    SubmitException,
+)
 from psij_ext.executors.batch.dialect import Refusal, SchedulerDialect
 from psij_ext.runtime.command import CommandResult, command_error
 
@@ -31,9 +38,12 @@ class SchedulerControl:
     :param dialect: builds the commands and reads what they print.
     :param act: runs a command that changes something.
     :param ask: runs a command that only asks.
+    :param heard: called when the scheduler has answered.
     """
 
-    def __init__(self, name: str, dialect: SchedulerDialect, act: RunCommand, ask: RunCommand) -> None:
+    def __init__(self, name: str, dialect: SchedulerDialect, act: RunCommand, ask: RunCommand,
+                 heard: Callable[[], None] = lambda: None) -> None:
+        self._heard = heard
         self._name = name
         self._dialect = dialect
         self._act = act
@@ -92,6 +102,7 @@ class SchedulerControl:
             if self._dialect.is_without_answer(answers[-1]):
                 # Another one may still know the job, but not what became of it.
                 raise command_error(f'{self._name} did not tell of job {native_id}', answers[-1])
+            self._heard()
             try:
                 record = self._dialect.parse_record(answers[-1], native_id)
             except ParseError as error:
@@ -140,6 +151,8 @@ class SchedulerControl:
                 result = None if command is None else self._act(command)
                 if result is not None and (result.exit_code < 0 or self._dialect.is_without_answer(result)):
                     raise command_error('The scheduler gave no answer', result)
+                if result is not None:
+                    self._heard()
             except CommandError as error:
                 # Each further command for this group would wait as long for the same end.
                 group = self._dialect.command_group(part[0])
@@ -219,10 +232,14 @@ def _unanswered(part: Sequence[str], error: CommandError, was_run: bool, done: s
     """Make what is known of jobs after a command without answer: it may take effect all the same, if it was run."""
     uncertain = was_run or isinstance(error, CommandTimeout)
     words = _brief(error)
+    if not uncertain:
+        return {native_id: _failure(
+            f'Job {native_id} could not be {done}: {words}', error, error.argv, error.exit_code, error.stderr)
+            for native_id in part}
     return {native_id: _failure(
-        f'Whether job {native_id} is {done} is not known: {words} It may still come about; the job stays followed, '
-        'and to ask again does no harm.' if uncertain else f'Job {native_id} could not be {done}: {words}',
-        error, error.argv, error.exit_code, error.stderr, transient=uncertain) for native_id in part}
+        f'The scheduler was asked and did not answer; whether job {native_id} is {done} is not known yet: {words} '
+        'The job stays followed, and its status will tell; to ask again does no harm.',
+        error, error.argv, error.exit_code, error.stderr, transient=True, kind=ControlUncertain) for native_id in part}
 
 
 def _untried(native_ids: Sequence[str], error: CommandError, done: str) -> dict[str, SubmitException]:
@@ -238,8 +255,8 @@ def _brief(error: CommandError) -> str:
 
 
 def _failure(message: str, cause: Exception, argv: Sequence[str], exit_code: int | None, stderr: str,
-             transient: bool = False) -> SubmitException:
-    failure = SubmitException(message, cause, transient, argv=argv, exit_code=exit_code, stderr=stderr)
+             transient: bool = False, kind: type[SubmitException] = SubmitException) -> SubmitException:
+    failure = kind(message, cause, transient, argv=argv, exit_code=exit_code, stderr=stderr)
     failure.__cause__ = cause
     return failure
 

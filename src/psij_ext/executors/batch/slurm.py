@@ -73,7 +73,7 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
 
     def __init__(self, url: str | None = None, config: JobExecutorConfig | None = None) -> None:
         super().__init__(url=url, config=config)
-        self._expected: slurm_records.Expected = {}
+        self._differing: slurm_records.Differing = {}
 
     def dialect_context(self, job: Job, context: Mapping[str, object]) -> dict[str, object]:
         """Return the values of the template that Slurm wants in a form of its own."""
@@ -149,7 +149,7 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         """
         if result.exit_code != 0:
             raise command_error('squeue gave no answer', result)
-        return slurm_records.parse_queue(result.text, self._own_cluster, self._expected)
+        return slurm_records.parse_queue(result.text, self._own_cluster, self._differing)
 
     def get_accounting_command(self, native_ids: Sequence[str], since: float) -> list[str] | None:
         """Return the sacct command for these jobs; None where the site keeps no accounts.

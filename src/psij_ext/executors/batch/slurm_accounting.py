@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 
 from psij_ext.core.exit_info import ResourceUsage
 from psij_ext.core.observation import Observation, Observations
 from psij_ext.core.status import JobStatus
 from psij_ext.executors.batch.slurm_arrays import Array
 from psij_ext.executors.batch.slurm_rows import Rows, whole_lines
-from psij_ext.executors.batch.slurm_states import Told, as_end, number, observe, seconds
+from psij_ext.executors.batch.slurm_states import Told, as_end, moment, number, observe, seconds
 
 # Fields that sacct(1) has had since before 20.02. None is named by a user; sacct's Reason says why a job waited, and
 # nothing of its end.
@@ -80,7 +80,7 @@ def _usage(record: Record, steps: Sequence[Record]) -> ResourceUsage:
     have had for what it had.
     """
     ran = record['NodeList'] not in _NO_NODES
-    start, elapsed = _moment(record['Start']) if ran else None, number(record['ElapsedRaw'])
+    start, elapsed = moment(record['Start']) if ran else None, number(record['ElapsedRaw'])
     cpu_time = seconds(record['TotalCPU'])
     return ResourceUsage(
         wall_time=timedelta(seconds=elapsed) if start is not None and elapsed else None,
@@ -90,9 +90,9 @@ def _usage(record: Record, steps: Sequence[Record]) -> ResourceUsage:
         max_vmem=_largest(steps, 'MaxVMSize'),
         cpus=number(record['AllocCPUS']) or None if ran else None,
         nodes=number(record['NNodes']) or None if ran else None,
-        submit_time=_moment(record['Submit']),
+        submit_time=moment(record['Submit']),
         start_time=start,
-        end_time=_moment(record['End']),
+        end_time=moment(record['End']),
         raw={name: value for name, value in record.items() if value})
 
 
@@ -104,10 +104,3 @@ def _size(text: str) -> int | None:
     """Read a size, such as `1080K` or `1.5M`, in bytes; None if it is none."""
     match = _SIZE.fullmatch(text)
     return None if match is None else int(float(match[1]) * _UNITS[match[2]])
-
-
-def _moment(text: str) -> datetime | None:
-    """Read a moment in seconds since the epoch, as SLURM_TIME_FORMAT=%s makes sacct write it; None for `Unknown`."""
-    stamp = number(text)
-    # Slurm's clocks end in 2106; what is later was seen to stand for nothing.
-    return datetime.fromtimestamp(stamp, timezone.utc) if stamp and stamp < 1 << 32 else None

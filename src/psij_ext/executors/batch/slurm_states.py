@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 
 from psij_ext.core.exit_info import ExitReason
 from psij_ext.core.observation import Observation
@@ -124,6 +125,13 @@ def as_end(observation: Observation) -> Observation:
 def number(text: str) -> int | None:
     """Read a number of plain digits; None if it is none."""
     return int(text) if _DIGITS.fullmatch(text) else None
+
+
+def moment(text: str) -> datetime | None:
+    """Read a moment in seconds since the epoch, as SLURM_TIME_FORMAT=%s makes commands write it; None for `Unknown`."""
+    stamp = number(text)
+    # Slurm's clocks end in 2106; what is later was seen to stand for nothing.
+    return datetime.fromtimestamp(stamp, timezone.utc) if stamp and stamp < 1 << 32 else None
 
 
 def seconds(text: str) -> float | None:

@@ -72,6 +72,8 @@ def test_output_in_missing_folder(execparams: ExecParams) -> None:
     execparams.expect(job, JobState.FAILED)
     assert str(path) in str(status.message)
     assert not trace.exists()
+    assert job.exit_info is not None
+    assert job.exit_info.reason is ExitReason.LAUNCH_FAILED
 
 
 def test_much_output(execparams: ExecParams) -> None:
@@ -101,6 +103,8 @@ def test_missing_stdin(execparams: ExecParams) -> None:
     status = execparams.run(job)
     execparams.expect(job, JobState.FAILED)
     assert str(execparams.folder / 'missing') in str(status.message)
+    assert job.exit_info is not None
+    assert job.exit_info.reason is ExitReason.LAUNCH_FAILED
 
 
 # -- what is hard to quote

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from psij_ext.core.exit_info import ExitReason
+from psij_ext.core.job import Job
 from psij_ext.core.state import JobState
 from psij_ext.exceptions import InvalidJobException
 from psij_ext.testing.conformance.marks import once
@@ -59,6 +60,7 @@ def test_missing_executable(execparams: ExecParams) -> None:
     status = execparams.run(job)
     execparams.expect(job, JobState.FAILED, exit_code=127 if execparams.launcher in DIRECT else None)
     assert '/nonexistent/program' in str(status.message)
+    _expect_no_launch(execparams, job)
 
 
 def test_executable_that_may_not_run(execparams: ExecParams) -> None:
@@ -69,6 +71,14 @@ def test_executable_that_may_not_run(execparams: ExecParams) -> None:
     status = execparams.run(job)
     execparams.expect(job, JobState.FAILED, exit_code=126 if execparams.launcher in DIRECT else None)
     assert str(program) in str(status.message)
+    _expect_no_launch(execparams, job)
+
+
+def _expect_no_launch(execparams: ExecParams, job: Job) -> None:
+    """A launcher that starts programs elsewhere ends in its own ways where it cannot."""
+    assert job.exit_info is not None
+    if execparams.launcher in DIRECT:
+        assert job.exit_info.reason is ExitReason.LAUNCH_FAILED
 
 
 def test_executable_on_path(execparams: ExecParams) -> None:
