@@ -94,8 +94,13 @@ class Checked:
 
     def __repr__(self) -> str:
         shown = ', '.join(
-            f'{name}={value!r}' for name, value in self.held().items() if value != self.fields[name].default)
+            f'{name}={self._shown(name, value)}' for name, value in self.held().items()
+            if value != self.fields[name].default)
         return f'{type(self).__name__}({shown})'
+
+    def _shown(self, name: str, value: object) -> str:
+        """How the value of a field looks in `repr`."""
+        return repr(value)
 
     def snapshot(self: Self) -> Self:
         """Return an independent copy, every field of which that can have changed was checked again.

@@ -50,6 +50,8 @@ class JobFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # The latest submission's, as far as its journal was written or read here.
+        self.nonce: str | None = None
 
     @classmethod
     def create(cls, work_directory: Path, job_id: str, spare: Path | None = None) -> JobFolder:
@@ -168,6 +170,7 @@ class JobFolder:
         :param spec: the serialized spec.
         """
         self._write('journal', Journal.line(submission=record, spec=spec))
+        self.nonce = _nonce(record)
 
     def read_journal(self, name: str = 'journal') -> Journal:
         """Read all that was kept of the job by those who submitted and followed it.
@@ -175,7 +178,9 @@ class JobFolder:
         :param name: what the file is called in this folder.
         :raises FolderUnreadable: if that cannot be read now.
         """
-        return Journal.parse(self._read(name, limit=None))
+        journal = Journal.parse(self._read(name, limit=None))
+        self.nonce = _nonce(journal.submission or {})
+        return journal
 
     def save(self) -> None:
         """Have the disk hold what was kept so far, so that the loss of power takes none of it away.
@@ -387,9 +392,17 @@ class JobFolder:
             os.close(descriptor)
 
 
+def _nonce(record: Mapping[str, object]) -> str | None:
+    nonce = record.get('nonce')
+    return nonce if isinstance(nonce, str) else None
+
+
 def new_nonce() -> str:
-    """Make the name of one submission: no two submissions of a job have the same."""
-    return f'{time.time_ns():x}-{os.getpid():x}'
+    """Make the name of one submission: no two have the same, and nobody can guess it who may not read the folder.
+
+    By it the job's script makes itself known when it sends hints.
+    """
+    return secrets.token_hex(16)
 
 
 def _may_be_own(folder: str) -> bool:

@@ -212,10 +212,13 @@ class SchedulerDialect(ABC):
 
     # -- a submission that nobody saw the end of
 
-    def get_origins_command(self) -> List[str] | None:
+    def get_origins_command(self, native_ids: Sequence[str] = ()) -> List[str] | None:
         """Return the command that tells from which folder each of this user's jobs was submitted; None for none.
 
-        Without it, a job whose submission was cut short is found only once its script has begun.
+        Without it, a job whose submission was cut short is found only once its script has begun, and a job of others is
+        not known as such that got a native id from a scheduler without its old state.
+
+        :param native_ids: the jobs to tell of; all if empty.
         """
         return None
 

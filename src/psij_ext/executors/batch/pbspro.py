@@ -215,9 +215,9 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
                 f'{", ".join(harmless.name for harmless in _HARMLESS_SIGNALS)}.')
         return ['qsig', '-s', signal.name, *native_ids]
 
-    def get_origins_command(self) -> List[str]:
-        """Return the qstat command for all jobs, over or not, with all that is known of them."""
-        return self.get_status_command([])
+    def get_origins_command(self, native_ids: Sequence[str] = ()) -> List[str]:
+        """Return the qstat command for these or all jobs, over or not, with all that is known of them."""
+        return self.get_status_command(native_ids)
 
     def parse_origins(self, result: CommandResult) -> Mapping[str, str]:
         """Read the folders by the jobs' ids.
