@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Callable
 
 from psij_ext.runtime.forking import renew_in_children
-
 from psij_ext.runtime.private import check_own_folder, make_folder, make_folders
 
 logger = logging.getLogger(__name__)
