@@ -31,10 +31,11 @@ from psij_ext.runtime.monitor import StatusSource
 from psij_ext.runtime.places import user_state_folder
 from psij_ext.runtime.process_table import ProcessTable, parse_native_id
 from psij_ext.runtime.schedule import Rhythm
-from psij_ext.runtime.script import full_script, known_resources, render, script_context
+from psij_ext.runtime.script import known_resources, script_context
 from psij_ext.runtime.settlement import Origins
 from psij_ext.runtime.slots import Slots
 from psij_ext.runtime.supervisor import start_supervisor
+from psij_ext.runtime.templates import full_script, render
 
 _TEMPLATES = data_folder('templates')
 _TRANSIENT = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)

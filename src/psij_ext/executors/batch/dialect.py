@@ -15,7 +15,7 @@ from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import InvalidJobException, ParseError
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
 from psij_ext.runtime.command import CommandResult
-from psij_ext.runtime.script import full_script, render
+from psij_ext.runtime.templates import full_script, render
 
 
 class Refusal(NamedTuple):
