@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from psij_ext.core.staging import URI, StageIn, StageOut, StageOutFlags, StagingMode
     from psij_ext.core.state import JobState
     from psij_ext.core.status import JobStatus
+    from psij_ext.core.waiting import DoneAndNotDone, ReturnWhen, as_completed, wait
     from psij_ext.exceptions import (
         ControlUncertain,
         InvalidJobException,
         NotAllCancelled,
+        NotAllSubmitted,
         PsijExtError,
         SubmitException,
         SubmitUncertain,
@@ -32,6 +34,7 @@ __all__ = [
     'URI',
     'ControlUncertain',
     'Descriptor',
+    'DoneAndNotDone',
     'ExitInfo',
     'ExitReason',
     'InvalidJobException',
@@ -46,10 +49,12 @@ __all__ = [
     'JobStatusCallback',
     'Launcher',
     'NotAllCancelled',
+    'NotAllSubmitted',
     'PsijExtError',
     'ResourceSpec',
     'ResourceSpecV1',
     'ResourceUsage',
+    'ReturnWhen',
     'Serializer',
     'StageIn',
     'StageOut',
@@ -57,6 +62,8 @@ __all__ = [
     'StagingMode',
     'SubmitException',
     'SubmitUncertain',
+    'as_completed',
+    'wait',
 ]
 
 # Each room is imported when a name of it is first used: programs that only need a part start faster.
@@ -71,9 +78,10 @@ _ROOMS = {
     'psij_ext.core.staging': ('URI', 'StageIn', 'StageOut', 'StageOutFlags', 'StagingMode'),
     'psij_ext.core.state': ('JobState',),
     'psij_ext.core.status': ('JobStatus',),
+    'psij_ext.core.waiting': ('DoneAndNotDone', 'ReturnWhen', 'as_completed', 'wait'),
     'psij_ext.exceptions': (
-        'ControlUncertain', 'InvalidJobException', 'NotAllCancelled', 'PsijExtError', 'SubmitException',
-        'SubmitUncertain'),
+        'ControlUncertain', 'InvalidJobException', 'NotAllCancelled', 'NotAllSubmitted', 'PsijExtError',
+        'SubmitException', 'SubmitUncertain'),
     'psij_ext.plugins': ('Descriptor',),
 }
 

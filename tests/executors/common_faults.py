@@ -1,60 +1,100 @@
-"""Scenes that are the same for all schedulers: each fault of its commands in each phase of a job's life."""
+"""Scenes that are the same for all schedulers: what goes wrong in each phase of a job's life, in its commands or around it."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Sequence
-from typing import Callable
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Callable, ClassVar
 
-from common_scenes import RAN, awaiting
+import pytest
+from common_scenes import RAN, awaiting, was_killed_without_a_word
 from faulty_commands import FAULT_NAMES, FaultyRunner
+from scenes_of_truth import Scene, Scenes
 from stage_of_truth import STAY, Play, Stage
+from troubles import SOME as SOME_AROUND
+from troubles import TROUBLES, Trouble, trouble
 
 from psij_ext import ExitReason, Job, JobState, PsijExtError, SubmitException, SubmitUncertain
 from psij_ext.runtime import processes
 from psij_ext.runtime.jobfolder import JobFolder, new_nonce
 from psij_ext.runtime.script import make_absolute
 
+Phase = Callable[[Stage, 'Fault'], None]
 DEAD = {**processes.this_process(), 'pid': 4_000_000, 'start_time': 1}
-ROUNDS = 3
+ROUNDS = 2
+SETTINGS: dict[str, Any] = {'command_timeout': 5, 'submit_timeout': 5, 'submit_retry_time': 0, 'absence_grace': 30}
+SETTINGS_AROUND = {**SETTINGS, 'absence_grace': 3}
 
 
-def submit(stage: Stage, fault: str) -> None:
-    runner = faulty(stage)
+class Fault:
+    """What goes wrong in a phase: commands of the scheduler.
+
+    :param name: which fault.
+    """
+
+    all_kinds: ClassVar[tuple[str, ...]] = ('submit', 'cancel', 'ask')
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def at(self, stage: Stage) -> None:
+        """Lead the commands of a stage over a runner that can fail."""
+        self._runner = FaultyRunner(stage.variables, stage.folder)
+        stage.executor.runner = self._runner
+
+    @contextlib.contextmanager
+    def on(self, *kinds: str) -> Iterator[None]:
+        """Let it go wrong for a while, as far as these kinds of commands are concerned."""
+        with self._runner.on(self.name, *kinds):
+            yield
+
+    def await_rounds(self, count: int) -> None:
+        """Wait until so many more commands were run."""
+        self._runner.await_faults(count)
+
+
+class FaultAround(Fault):
+    """What goes wrong around the commands, which themselves do what they should."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        super().__init__('none')
+        self._trouble = trouble
+
+    @contextlib.contextmanager
+    def on(self, *kinds: str) -> Iterator[None]:
+        with super().on(*kinds), self._trouble():
+            yield
+
+
+def submit(stage: Stage, fault: Fault) -> None:
     play = stage.plan('echo ran >> ledger; exit 3')
-    refused = False
-    with runner.on(fault, 'submit'):
-        try:
-            stage.executor.submit(play.job)
-        except SubmitException as error:
-            assert not isinstance(error, SubmitUncertain)
-            refused = True
-    if refused:
-        assert (play.job.status.state, play.job.native_id) == (JobState.NEW, None)
-        stage.executor.submit(play.job)
+    submit_for_certain(stage, play, fault)
     play.ends(f'{RAN} FAILED', ExitReason.EXITED, 3)
     ran_once(stage, play.job)
 
 
-def poll(stage: Stage, fault: str) -> None:
-    runner = faulty(stage)
+def poll(stage: Stage, fault: Fault) -> None:
+    fault.at(stage)
     meanwhile, later = awaiting(stage, 3), awaiting(stage, 0)
     later.sees(RAN)
-    with runner.on(fault, 'ask'):
-        runner.await_faults(ROUNDS)
+    with fault.on('ask'):
+        fault.await_rounds(ROUNDS)
         meanwhile.let_go()
-        runner.await_faults(ROUNDS)
+        fault.await_rounds(ROUNDS)
         assert later.seen == RAN
     later.let_go()
     later.ends(f'{RAN} COMPLETED', ExitReason.EXITED, 0)
     meanwhile.ends(f'{RAN} FAILED', ExitReason.EXITED, 3)
 
 
-def cancel(stage: Stage, fault: str) -> None:
-    runner = faulty(stage)
+def cancel(stage: Stage, fault: Fault) -> None:
+    fault.at(stage)
     spared, cancelled = awaiting(stage, 0), stage.play_until_told(STAY)
-    with runner.on(fault, 'cancel'), contextlib.suppress(SubmitException):
+    with fault.on('cancel'), contextlib.suppress(SubmitException):
         cancelled.job.cancel()
     cancelled.job.cancel()
     cancelled.ends_for(f'{RAN} CANCELED', ExitReason.CANCELED)
@@ -63,7 +103,7 @@ def cancel(stage: Stage, fault: str) -> None:
     spared.ends(f'{RAN} COMPLETED', ExitReason.EXITED, 0)
 
 
-def recover(stage: Stage, fault: str) -> None:
+def recover(stage: Stage, fault: Fault) -> None:
     over, alive = awaiting(stage, 3), awaiting(stage, 0)
     unheard, heard = cut_short(stage, 'echo unheard >> ledger'), cut_short(stage, 'echo ran >> ledger; exit 4')
     stage.executor.runner.run(heard[1], timeout=60, cwd=heard[0].path)
@@ -71,10 +111,10 @@ def recover(stage: Stage, fault: str) -> None:
     for folder in (over.work_folder, alive.work_folder):
         folder.note_owner(DEAD)
     over.let_go()
-    later = stage.sibling()
+    later = stage.sibling(**SETTINGS)
     try:
-        runner = faulty(later)
-        with runner.on(fault, 'submit', 'cancel', 'ask'):
+        fault.at(later)
+        with fault.on(*fault.all_kinds):
             try:
                 first = later.executor.recover()
             except PsijExtError:
@@ -98,11 +138,27 @@ def recover(stage: Stage, fault: str) -> None:
         later.close()
 
 
-def faulty(stage: Stage) -> FaultyRunner:
-    """Lead the commands of a stage over a runner that can fail."""
-    runner = FaultyRunner(stage.variables, stage.folder)
-    stage.executor.runner = runner
-    return runner
+def unrecorded_end(stage: Stage, fault: Fault) -> None:
+    """Submitted while it goes wrong; the script is killed and tells nothing, so that the scheduler must."""
+    play = stage.plan(STAY)
+    submit_for_certain(stage, play, fault)
+    os.kill(stage.script_above(int(play.hear())), signal.SIGKILL)
+    was_killed_without_a_word(play)
+
+
+def submit_for_certain(stage: Stage, play: Play, fault: Fault) -> None:
+    """Submit a job while it goes wrong, and again if that was refused."""
+    fault.at(stage)
+    refused = False
+    with fault.on('submit'):
+        try:
+            stage.executor.submit(play.job)
+        except SubmitException as error:
+            assert not isinstance(error, SubmitUncertain)
+            refused = True
+    if refused:
+        assert (play.job.status.state, play.job.native_id) == (JobState.NEW, None)
+        stage.executor.submit(play.job)
 
 
 def follows(job: Job, stage: Stage) -> Play:
@@ -135,12 +191,34 @@ def cut_short(stage: Stage, script: str) -> tuple[JobFolder, Sequence[str]]:
     return folder, command
 
 
-def _scene(phase: Callable[[Stage, str], None], fault: str) -> Callable[[Stage], None]:
+def _scene(phase: Phase, fault: str) -> Scene:
     def scene(stage: Stage) -> None:
-        phase(stage, fault)
+        phase(stage, Fault(fault))
 
     scene.__name__ = f'{phase.__name__}-{fault}'
     return scene
 
 
-TABLE = [_scene(phase, fault) for phase in (submit, poll, cancel, recover) for fault in FAULT_NAMES]
+PHASES = (submit, poll, cancel, recover)
+# One of each kind, for those who have little time.
+SOME = {
+    'submit-timed_out_after', 'submit-empty', 'submit-code_1_after', 'poll-timed_out_before', 'poll-half', 'poll-code_1_before',
+    'cancel-timed_out_after', 'cancel-code_1_before', 'recover-half', 'recover-code_1_before'}
+TABLE = [_scene(phase, fault) for phase in PHASES for fault in FAULT_NAMES]
+
+
+def take_table(scenes: Scenes, worlds: Sequence[str]) -> None:
+    """Take the whole table in; most of it is for those who have time."""
+    for scene in TABLE:
+        scenes(scene, worlds=worlds, soak=scene.__name__ not in SOME)
+
+
+AROUND = pytest.mark.parametrize(('phase', 'name'), [
+    pytest.param(phase, name, id=f'{phase.__name__}-{name}', marks=() if name in SOME_AROUND and phase in PHASES else pytest.mark.soak)
+    for phase in (*PHASES, unrecorded_end) for name in TROUBLES])
+
+
+def trouble_at(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> FaultAround:
+    """Make what goes wrong around a stage in this folder; its index is its own."""
+    monkeypatch.setenv('XDG_STATE_HOME', str(folder / 'state'))
+    return FaultAround(trouble(name, monkeypatch, folder / 'work', folder / 'state'))

@@ -5,6 +5,7 @@ The ledger is a file to which each run of a job appends a line, whatever anybody
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -33,6 +34,7 @@ class Tally:
     """What was counted, and what should not be: the ids of the jobs with what is wrong about them."""
 
     kills: int = 0
+    hung: int = 0  # kills while a submit command waited for a scheduler that did nothing
     jobs: int = 0
     runs: int = 0
     never_run: int = 0
@@ -41,7 +43,7 @@ class Tally:
     wrong: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        return (f'{self.kills} kills, {self.jobs} jobs, {self.runs} ran, {self.never_run} never: '
+        return (f'{self.kills} kills, {self.hung} of them while the scheduler hung, {self.jobs} jobs, {self.runs} ran, {self.never_run} never: '
                 f'lost {len(self.lost)}, twice {len(self.twice)}, wrong {len(self.wrong)}')
 
 
@@ -65,7 +67,7 @@ class Crashes:
         self._alive = alive
         self._hung = hung
         self._random = random.Random(seed)
-        self._kills = 0
+        self._kills = self._hung_kills = 0
 
     def play(self, kills: int) -> Tally:
         """Kill a program so many times, in one of several ways in turn, and tell what became of its jobs."""
@@ -73,8 +75,7 @@ class Crashes:
         for number in range(kills):
             begins = 'recover' if number % 4 == 3 else 'submit'
             if self._hung is not None and number % 6 == 5:
-                with self._hung():
-                    self._kill_after(self._random.uniform(0.0, 4.0), begins)
+                self._kill_while_hung(self._hung)
             elif number % 2:
                 self._kill_after(self._random.uniform(0.0, seconds), begins)
             else:
@@ -82,15 +83,22 @@ class Crashes:
         self._settle()
         return self._tally()
 
-    def play_all(self) -> Tally:
-        """Kill a program before each operation that it does while it submits, and the next one while it recovers."""
+    def play_all(self, every: int) -> Tally:
+        """Kill a program before each operation that it does while it submits, and the next one while it recovers.
+
+        :param every: for those with little time, before each second one, or third, ...
+        """
         for begins in ('submit', 'recover'):
             _, operations = self._measure(2)
-            program = self._start(2, begins, list(range(1, operations + 1)))
+            program = self._start(2, begins, list(range(1, operations + 1, every)))
             self._await(program)
         self._kills = sum(int(words[1]) for words in self._said('killed'))
         self._settle()
         return self._tally()
+
+    @property
+    def can_hang(self) -> bool:
+        return self._hung is not None
 
     # -- one program
 
@@ -119,11 +127,26 @@ class Crashes:
         assert program.returncode == 0, self._errors
 
     def _kill_after(self, seconds: float, begins: str) -> None:
-        program = self._start(JOBS, begins)
-        try:
+        self._kill(self._start(JOBS, begins), seconds)
+
+    def _kill_while_hung(self, hung: Callable[[], AbstractContextManager[None]]) -> None:
+        """Kill a program whose scheduler hangs; the scheduler wakes when the next one has tried to take up what is left."""
+        with hung():
+            said = self._count('submits')
+            program = self._start(JOBS)
+            deadline = time.monotonic() + SECONDS
+            while self._count('submits') == said:
+                assert time.monotonic() < deadline, f'no submission begins: {self._errors}'
+                time.sleep(0.01)
+            self._kill(program, self._random.uniform(0.0, 2.0))
+            self._hung_kills += self._was_submitting()
+            if self._random.random() < 0.5:
+                self._kill(self._start(JOBS, 'recover'), self._random.uniform(0.0, 2.0))
+
+    def _kill(self, program: subprocess.Popen[bytes], seconds: float) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             program.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            program.kill()
+        program.kill()
         self._see_end(program)
 
     def _see_end(self, program: subprocess.Popen[bytes]) -> None:
@@ -163,10 +186,18 @@ class Crashes:
             if words[0] == kind:
                 yield words
 
+    def _count(self, kind: str) -> int:
+        return sum(1 for _ in self._said(kind))
+
+    def _was_submitting(self) -> bool:
+        """Whether the last program said that it submits, and not how that went."""
+        words = [line.split()[0] for line in (self._folder / 'log').read_text().splitlines()]
+        return [word for word in words if word in ('submits', 'submitted', 'refused')][-1] == 'submits'
+
     def _tally(self) -> Tally:
         journals = self._journals()
         runs = [line.split() for line in (self._folder / 'ledger').read_text().splitlines()]
-        tally = Tally(self._kills, jobs=len(journals), runs=len(runs))
+        tally = Tally(self._kills, self._hung_kills, jobs=len(journals), runs=len(runs))
         counts = Counter(words[0] for words in runs)
         tally.twice = [job_id for job_id, count in counts.items() if count > 1]
         for job_id, *native_id in runs:

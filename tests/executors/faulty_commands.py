@@ -60,6 +60,7 @@ def ending(code: int, acts: bool) -> Fault:
 
 # What a runner does wrong.
 FAULTS: Dict[str, Fault] = {
+    'none': lambda run, argv: run(),
     'timed_out_before': timed_out_before, 'timed_out_after': timed_out_after, 'not_found': not_found, 'slow': slow,
     'empty': printing(lambda text: b''), 'cut_short': printing(lambda text: text[:-2]),
     'half': printing(lambda text: text[:len(text) // 2]), 'binary': printing(lambda text: BINARY),
@@ -76,7 +77,7 @@ PROGRAMS = {
     'acts_and_leaves_its_pipes_open': 'real "$@"; sleep 600 &',
     'floods': 'head -c 3000000 /dev/zero; head -c 3000000 /dev/urandom >&2; exit 1',
 }
-FAULT_NAMES = (*FAULTS, *PROGRAMS)
+FAULT_NAMES = tuple(name for name in (*FAULTS, *PROGRAMS) if name != 'none')
 
 
 class FaultyRunner:

@@ -6,7 +6,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Callable, ClassVar, Dict, List, Protocol, Tuple
 
@@ -14,7 +14,6 @@ import pytest
 from stage_of_truth import Stage
 
 Scene = Callable[[Any], None]
-Played = Callable[[Scene, str], None]
 
 
 class Place(Protocol):
@@ -36,6 +35,11 @@ class Scenes(ABC):
         self.apart = apart
         self.executor = executor
         self._parameters: List[Any] = []
+
+    @property
+    def place(self) -> object:
+        """What is equal for modules whose scenes can share a scheduler."""
+        return self
 
     @abstractmethod
     def build(self, world: str, folder: Path) -> Place:
@@ -72,6 +76,19 @@ class Scenes(ABC):
 Performance = Tuple[Scene, str, Scenes]
 
 
+class Played:
+    """How scenes went, or go; called with one and its world, it waits for its end, and raises what was wrong."""
+
+    def __init__(self, outcomes: Dict[Any, Future[None]]) -> None:
+        self._outcomes = outcomes
+
+    def __call__(self, scene: Scene, world: str) -> None:
+        self._outcomes[scene, world].result()
+
+    def wait_for_all(self) -> None:
+        wait(self._outcomes.values())
+
+
 def play_all(request: pytest.FixtureRequest, folder: Path, root: Path, most: int | None = None) -> Iterator[Played]:
     """Play all scenes that were asked for, below a folder of tests; gives what tells how one went.
 
@@ -80,11 +97,10 @@ def play_all(request: pytest.FixtureRequest, folder: Path, root: Path, most: int
     """
     wanted = [(item.callspec.params['scene'], item.callspec.params['world'], item.module.scene)
               for item in request.session.items
-              if 'played' in getattr(item, 'fixturenames', ()) and folder in item.path.parents]
+              if {'played', 'scene'} <= {*getattr(item, 'fixturenames', ())} and folder in item.path.parents]
     theatre = _Theatre(root, wanted)
-    with ThreadPoolExecutor(most or len(wanted)) as pool:
-        outcomes: Dict[Any, Any] = {each[:2]: pool.submit(theatre.play, each) for each in wanted}
-        yield lambda scene, world: outcomes[scene, world].result()
+    with ThreadPoolExecutor(most or max(len(wanted), 1)) as pool:
+        yield Played({each[:2]: pool.submit(theatre.play, each) for each in wanted})
 
 
 class _Theatre:
@@ -118,4 +134,4 @@ class _Theatre:
 def _where(wanted: Performance) -> object:
     """Performances in the same place share a scheduler."""
     scene, world, scenes = wanted
-    return (scene if scenes.apart else None), scenes, world
+    return (scene if scenes.apart else None), scenes.place, world

@@ -97,6 +97,16 @@ class SimpleExecutor(BatchSchedulerExecutor):
         return Site('simple', tuple(int(part) for part in result.text.strip().split('.')))
 
 
+class TellingExecutor(SimpleExecutor):
+    """Its scheduler tells from which folders all jobs were submitted: a line for each, an id and a path."""
+
+    def get_origins_command(self, native_ids: Sequence[str] = ()) -> list[str] | None:
+        return None if native_ids else ['origins']
+
+    def parse_origins(self, result: CommandResult) -> Mapping[str, str]:
+        return dict(line.split(' ', 1) for line in result.text.splitlines())  # type: ignore[misc]
+
+
 def folder_of(executor: SimpleExecutor, job: Job) -> JobFolder:
     return JobFolder(executor.work_directory / job.id)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import threading
@@ -62,7 +63,7 @@ def test_the_folder_of_a_next_job_is_made_while_the_submit_command_runs(
     def answer(argv: Sequence[str], cwd: Path) -> CommandResult:
         assert runner.once_started is not None
         runner.once_started()
-        executor._callbacks.close()  # it finishes what it was given
+        executor._keeping.close()  # it finishes what it was given
         made.extend(executor.work_directory.glob('.spare-*'))
         return result(b'job 1\n')
 
@@ -74,6 +75,44 @@ def test_the_folder_of_a_next_job_is_made_while_the_submit_command_runs(
     job = Job(JobSpec('/bin/date'))
     executor.submit(job)
     assert folder_of(executor, job).path.stat().st_ino == inode
+
+
+def test_the_disk_holds_a_folder_while_the_submit_command_runs(
+        executor: SimpleExecutor, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced, kept = [], []
+    monkeypatch.setattr(os, 'fsync', lambda descriptor: synced.append(Path(os.readlink(f'/proc/self/fd/{descriptor}'))))
+
+    def answer(argv: Sequence[str], cwd: Path) -> CommandResult:
+        assert runner.once_started is not None
+        runner.once_started()
+        executor._keeping.close()
+        kept.extend(synced)
+        return result(b'job 1\n')
+
+    runner.answers['submit'] = answer
+    job = Job(JobSpec('/bin/date'))
+    executor.submit(job)
+    folder = folder_of(executor, job).path
+    assert kept == [folder / 'journal', folder, folder.parent]
+
+
+def test_a_disk_that_cannot_be_sure_of_a_folder_stops_no_submission(
+        executor: SimpleExecutor, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.EIO, 'Input/output error')
+
+    def answer(argv: Sequence[str], cwd: Path) -> CommandResult:
+        assert runner.once_started is not None
+        runner.once_started()
+        return result(b'job 1\n')
+
+    monkeypatch.setattr(os, 'fsync', fail)
+    runner.answers['submit'] = answer
+    job = Job(JobSpec('/bin/date'))
+    executor.submit(job)
+    executor.close()
+    assert job.native_id == '1'
+    assert f'The folder of job {job.id} may not outlast a loss of power: [Errno 5] Input/output error' in caplog.text
 
 
 def test_the_script_is_the_templates_and_every_jobs(executor: SimpleExecutor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from simple_dialect import FakeRunner, SimpleExecutor, begins, folder_of, result
+from simple_dialect import FakeRunner, SimpleExecutor, TellingExecutor, begins, folder_of, result
 
 from faulty_files import FaultyFiles
 from psij_ext.core.job import Job
@@ -174,19 +174,20 @@ def test_what_a_dead_process_did_submit_is_followed(executor: SimpleExecutor, ru
     assert (job.native_id, job.status.state, runner.of('submit')) == ('7', JobState.ACTIVE, [])
 
 
-class TellingExecutor(SimpleExecutor):
-    def get_origins_command(self) -> list[str]:
-        return ['origins']
-
-
-def test_nothing_is_submitted_while_nobody_knows(tmp_path: Path, runner: FakeRunner) -> None:
-    runner.answers['origins'] = CommandTimeout('no answer', argv=('origins',))
-    with TellingExecutor(config=BatchSchedulerExecutorConfig(work_directory=tmp_path / 'work')) as executor:
+@pytest.mark.parametrize('has_it', [True, False])
+def test_nothing_is_submitted_while_nobody_knows(tmp_path: Path, runner: FakeRunner, has_it: bool) -> None:
+    runner.answers.update(origins=CommandTimeout('no answer', argv=('origins',)), status=result(b'7 done\n'))
+    with TellingExecutor(config=BatchSchedulerExecutorConfig(
+            work_directory=tmp_path / 'work', initial_queue_polling_delay=0.05, queue_polling_interval=0.1)) as executor:
         executor.runner = runner
-        cut_short(executor, DEAD)
+        former = cut_short(executor, DEAD)
         job = date()
         with pytest.raises(SubmitUncertain, match="'k'"):
             executor.submit(job, key='k')
+        assert not folder_of(executor, job).path.exists()
+        runner.answers['origins'] = result(f'7 {former.path}\n'.encode() if has_it else b'')
+        assert job.wait(timedelta(seconds=10)) is not None
+        assert (job.native_id, job.status.state) == (('7', JobState.COMPLETED) if has_it else (None, JobState.FAILED))
         assert runner.of('submit') == []
 
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from simple_dialect import FakeRunner, SimpleExecutor, claim, folder_of, result
+from simple_dialect import FakeRunner, SimpleExecutor, TellingExecutor, claim, folder_of, result
 
 from faulty_files import FaultyFiles
 from psij_ext.core.job import Job
@@ -36,16 +36,6 @@ DEAD = {**HERE, 'pid': 4_000_000, 'start_time': 1}
 BEFORE_THE_LAST_BOOT = {**HERE, 'boot_id': 'another'}
 ELSEWHERE = {**HERE, 'host': 'another'}
 ALIVE = {**HERE, 'pid': os.getppid(), 'start_time': processes.start_time(os.getppid())}
-
-
-class TellingExecutor(SimpleExecutor):
-    """Its scheduler tells from which folders jobs were submitted: a line for each, an id and a path."""
-
-    def get_origins_command(self) -> list[str]:
-        return ['origins']
-
-    def parse_origins(self, result: CommandResult) -> Mapping[str, str]:
-        return dict(line.split(' ', 1) for line in result.text.splitlines())  # type: ignore[misc]
 
 
 def opened(tmp_path: Path, runner: FakeRunner, session: str | None = None,
@@ -251,11 +241,32 @@ def test_what_was_cut_short_is_settled_when_the_next_process_begins_to_follow_jo
     known, unknown = cut_short(executor), cut_short(executor)
     runner.answers['origins'] = result(f'7 {known.path}\n'.encode())
     executor.submit(Job(JobSpec('/bin/date')))
-    executor.close()
+    deadline = time.monotonic() + 10
+    while known.read_journal().is_open or unknown.read_journal().is_open:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert len(runner.of('origins')) == 1
     assert (known.read_journal().native_id, known.claimed_by('n')) == ('7', None)
     assert (unknown.read_journal().is_open, unknown.claimed_by('n')) == (False, REVOKED)
     job, = [job for job in executor.recover() if job.status.state is JobState.NEW]
     assert job.id == unknown.job_id
+
+
+def test_what_was_cut_short_is_settled_as_soon_as_the_scheduler_tells(
+        executor: SimpleExecutor, runner: FakeRunner) -> None:
+    folder = cut_short(executor)
+    runner.answers['origins'] = CommandTimeout('no answer', argv=('origins',))
+    executor.submit(Job(JobSpec('/bin/date')))
+    deadline = time.monotonic() + 10
+    while len(runner.of('origins')) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert folder.read_journal().is_open
+    runner.answers['origins'] = result(f'7 {folder.path}\n'.encode())
+    while folder.read_journal().is_open:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert folder.read_journal().native_id == '7'
 
 
 def test_open_submissions_are_found_without_reading_each_journal(

@@ -46,6 +46,9 @@ class Scheduler:
             raise self.failure
         return {name: seen for name, seen in self.queued.items() if name in native_ids}
 
+    def folders(self, native_ids: Sequence[str]) -> Mapping[str, str | None]:
+        return {}
+
     def accounting(self, native_ids: Sequence[str], since: float) -> Mapping[str, Observation]:
         return {name: seen for name, seen in self.accounted.items() if name in native_ids}
 

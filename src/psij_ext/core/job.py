@@ -78,12 +78,38 @@ def call_back(callback: AnyCallback, job: Job, status: JobStatus) -> None:
         callback(job, status)
 
 
-class _Waiter:
-    __slots__ = ('event', 'order')
+class Waiter(ABC):
+    """Somebody who waits for one job or many; told under a lock, and by whatever thread sees what happens.
+
+    :param order: the order of the state in which the wait for a job is over.
+    """
+
+    __slots__ = ('order',)
 
     def __init__(self, order: int) -> None:
         self.order = order
+
+    @abstractmethod
+    def has_come(self, job: Job) -> None:
+        """Take notice that a job has come as far as was waited for."""
+
+    @abstractmethod
+    def is_left_alone(self, job: Job) -> None:
+        """Take notice that nobody follows a job any more, or that it was not submitted after all."""
+
+
+class _Waiter(Waiter):
+    __slots__ = ('event',)
+
+    def __init__(self, order: int) -> None:
+        super().__init__(order)
         self.event = threading.Event()
+
+    def has_come(self, job: Job) -> None:
+        self.event.set()
+
+    def is_left_alone(self, job: Job) -> None:
+        self.event.set()
 
 
 class Job:
@@ -107,7 +133,7 @@ class Job:
         self._executor: JobExecutor | None = None
         self._exit_info: ExitInfo | None = None
         self._callback: AnyCallback | None = None
-        self._waiters: list[_Waiter] | None = None
+        self._waiters: list[Waiter] | None = None
         self._reached = JobState.NEW.order
 
     @property
@@ -173,20 +199,17 @@ class Job:
         order = _lowest_order(target_states)
         deadline = None if seconds is None else time.monotonic() + seconds
         waiter = _Waiter(order)
-        with _lock:
-            self._waiters = [*(self._waiters or ()), waiter]
         try:
+            self._add_waiter(waiter)
             while self._reached < order:
                 waiter.event.clear()
-                if self._executor is not None:
-                    self._executor._look_after(self)
+                self._see_to_it()
                 # What was reached before the event was cleared was not told by it.
                 left = None if deadline is None else deadline - time.monotonic()
                 if self._reached < order and not waiter.event.wait(left):
                     return None
         finally:
-            with _lock:
-                self._waiters = [other for other in self._waiters or () if other is not waiter] or None
+            self._remove_waiter(waiter)
         return self._status
 
     def set_job_status_callback(self, cb: AnyCallback | None) -> None:
@@ -205,16 +228,40 @@ class Job:
         where = 'not submitted' if self._native_id is None else f'{self._native_id} on {self._executor}'
         return f'Job {self._id} ({where}): {self._status}'
 
+    # For those who wait.
+
+    def _add_waiter(self, waiter: Waiter) -> bool:
+        """Have somebody told once the job has come as far as they wait for; return whether it has not yet."""
+        with _lock:
+            if self._reached >= waiter.order:
+                return False
+            self._waiters = [*(self._waiters or ()), waiter]
+            return True
+
+    def _remove_waiter(self, waiter: Waiter) -> None:
+        with _lock:
+            self._waiters = [other for other in self._waiters or () if other is not waiter] or None
+
+    def _see_to_it(self) -> None:
+        """See to it that somebody follows the job, if it was submitted."""
+        if self._executor is not None:
+            self._executor._look_after(self)
+
     # For executors.
 
     def _bind(self, executor: JobExecutor | None) -> None:
         self._executor = executor
 
+    def _unbind(self) -> None:
+        """Be a job that was not submitted after all, and tell those who wait for it."""
+        self._executor = None
+        self._wake_waiters()
+
     def _wake_waiters(self) -> None:
         """Have those who wait see to it anew that somebody follows the job: nobody does any more."""
         with _lock:
             for waiter in self._waiters or ():
-                waiter.event.set()
+                waiter.is_left_alone(self)
 
     def _set_id(self, job_id: str) -> None:
         """Be a job that was made earlier, perhaps by another program."""
@@ -263,7 +310,9 @@ class Job:
             self._reached = max(self._reached, status.state.order)
             for waiter in self._waiters or ():
                 if self._reached >= waiter.order:
-                    waiter.event.set()
+                    waiter.has_come(self)
+            if status.state.final:
+                self._waiters = None
         return (*_missed(current.state, status), status)
 
 

@@ -5,16 +5,28 @@ from __future__ import annotations
 from psij_ext.core.job import Job
 from psij_ext.core.state import JobState
 from psij_ext.exceptions import SubmitException, SubmitUncertain
-from psij_ext.executors.recovering import RecoveringExecutor
+from psij_ext.executors.recovering import RecoveringExecutor, left_open
 from psij_ext.runtime import processes
 from psij_ext.runtime.ending import kept_end
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.journal import Journal
 from psij_ext.runtime.keys import Keys
 from psij_ext.runtime.schedule import Pauses
+from psij_ext.runtime.settlement import OpenSubmission
 
 # How often it is looked whether somebody else has finished submitting.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
+
+
+class FormerUncertain(SubmitUncertain):
+    """The key has a job of which nobody knows yet whether it was submitted.
+
+    :param former: its submission.
+    """
+
+    def __init__(self, message: str, former: OpenSubmission) -> None:
+        super().__init__(message)
+        self.former = former
 
 
 class KeyedExecutor(RecoveringExecutor):
@@ -30,7 +42,7 @@ class KeyedExecutor(RecoveringExecutor):
 
         :return: the native id of the other job; None if the key is this job's now.
         :raises SubmitException: if another process takes too long to submit.
-        :raises SubmitUncertain: if nobody knows what became of an earlier submission.
+        :raises FormerUncertain: if nobody knows what became of an earlier submission.
         :raises OSError: if the keys cannot be read or written.
         """
         keys = Keys(self.work_directory)
@@ -53,11 +65,12 @@ class KeyedExecutor(RecoveringExecutor):
     def _await_outcome(self, key: str, folder: JobFolder, journal: Journal, pauses: Pauses) -> None:
         """Find out what became of a submission under a key, or wait a moment for the process that is at it."""
         if self._is_left(journal):
-            self._settle_open([(journal, folder)])
+            self._settle_open([folder])
             if folder.read_journal().is_open:
-                raise SubmitUncertain(
+                raise FormerUncertain(
                     f'Whether the job with the key {key!r} was submitted is not known: the process that did so ended '
-                    f'before it was done, and {self.name} does not tell now (folder: {folder.path}). Try again later.')
+                    f'before it was done, and {self.name} does not tell now (folder: {folder.path}). It is found out '
+                    'later; this job follows that one then.', left_open(folder))
             return
         pause = pauses.next()
         if pause is None:

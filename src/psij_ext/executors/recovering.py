@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from typing import Callable, List, Set, Tuple
+from collections.abc import Iterable
+from typing import Callable, List, Set
 
 from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
@@ -14,15 +15,18 @@ from psij_ext.executors.remembering import read_spec
 from psij_ext.executors.returning import ReturningExecutor
 from psij_ext.runtime import processes
 from psij_ext.runtime.followed import Followed
-from psij_ext.runtime.jobfolder import REVOKED, JobFolder
+from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.journal import Journal
 from psij_ext.runtime.monitor import StatusMonitor
+from psij_ext.runtime.settlement import OpenSubmission, Origins, give_up, settle_by_folders, settle_by_origins
 
 logger = logging.getLogger(__name__)
 
 # Whether a process of another machine still runs, nobody here knows; one that has been silent for so many seconds while
 # it submitted does not.
 _LONGEST_SUBMISSION = 600.0
+# A message has no more jobs by name.
+_MOST_NAMED = 12
 
 
 class RecoveringExecutor(ReturningExecutor):
@@ -39,7 +43,7 @@ class RecoveringExecutor(ReturningExecutor):
 
     # -- what subclasses give
 
-    def _origins(self) -> Mapping[str, Sequence[str]]:
+    def _origins(self) -> Origins:
         """Ask the scheduler from which folder each of the user's jobs was submitted.
 
         :return: the native ids by the folders' names; empty where the scheduler cannot tell.
@@ -66,7 +70,7 @@ class RecoveringExecutor(ReturningExecutor):
         wanted = self.config.session if session is None else session
         left = [(journal, folder) for journal, folder in JobFolder.journals(JobFolder.all(self.work_directory))
                 if self._is_left(journal) and (journal.submission or {}).get('session') == wanted]
-        self._settle_open([(journal, folder) for journal, folder in left if journal.is_open])
+        self._settle_open(folder for journal, folder in left if journal.is_open)
         recovered: List[Job] = []
         followed: List[Followed] = []
         in_order = [folder for _, folder in sorted(left, key=lambda each: each[0].submitted or 0.0)]
@@ -112,17 +116,19 @@ class RecoveringExecutor(ReturningExecutor):
         monitor = super()._get_monitor()
         if not self._has_settled:
             self._has_settled = True
-            self._callbacks.call(self._settle_all_open)
+            self._callbacks.call(functools.partial(self._settle_all_open, monitor))
         return monitor
 
-    def _settle_all_open(self) -> None:
-        """Settle what was cut short, in whatever session; the jobs are for `recover` to return."""
+    def _settle_all_open(self, monitor: StatusMonitor) -> None:
+        """Let the monitor settle what was cut short, in whatever session; the jobs are for `recover` to return."""
         try:
             found = list(JobFolder.journals(JobFolder.all_open(self.work_directory)))
         except FolderUnreadable as error:
             logger.warning('Submissions that were cut short are not looked for now: %s', error)
             return
-        self._settle_open([(journal, folder) for journal, folder in found if self._is_left(journal)])
+        for journal, folder in found:
+            if self._membership is not None and self._is_left(journal):
+                monitor.settle(left_open(folder), self)
 
     def _is_left(self, journal: Journal) -> bool:
         """Whether nobody looks after a job any more that somebody should look after."""
@@ -133,60 +139,20 @@ class RecoveringExecutor(ReturningExecutor):
             return time.time() - (journal.submitted or 0.0) > _LONGEST_SUBMISSION
         return not alive
 
-    def _settle_open(self, submissions: Sequence[Tuple[Journal, JobFolder]]) -> None:
-        """Find out what became of submissions whose process is gone.
-
-        Either their jobs are found, or it is seen to that they will never run.
-        """
-        unclaimed = []
-        for journal, folder in submissions:
-            nonce = str((journal.submission or {}).get('nonce'))
+    def _settle_open(self, folders: Iterable[JobFolder]) -> None:
+        """Find out now what became of submissions whose process is gone."""
+        unclaimed, left = settle_by_folders(map(left_open, folders))
+        if unclaimed:
             try:
-                native_id = folder.claimed_by(nonce)
-            except FolderUnreadable as error:
-                logger.warning('What became of the submission of job %s is not known yet: %s', folder.job_id, error)
-                continue
-            if native_id is None:
-                unclaimed.append((folder, nonce))
-            elif native_id == REVOKED:
-                give_up(folder, 'It was revoked.')
-            else:
-                _adopt(folder, native_id)
-        if not unclaimed:
-            return
-        try:
-            origins = self._origins()
-        except (PsijExtError, OSError) as error:
-            logger.warning('What became of %d submissions to %s is not known yet: %s', len(unclaimed), self.name, error)
-            return
-        for folder, nonce in unclaimed:
-            try:
-                # A job that was heard late, after its submission was revoked, comes from the same folder.
-                known = origins.get(folder.job_id, ())
-                certain = len(known) == 1 and not folder.was_submitted_before(nonce)
-                native_id = known[0] if certain else folder.revoke(nonce)
-            except OSError as error:
-                logger.warning('The submission of job %s cannot be revoked: %s', folder.job_id, error)
-                continue
-            if native_id is None:
-                give_up(folder, 'The process that submitted it ended before that was done.')
-            else:
-                _adopt(folder, native_id)
+                left += settle_by_origins(unclaimed, self._origins())
+            except (PsijExtError, OSError) as error:
+                logger.warning('%s does not tell: %s', self.name, error)
+                left += [each.submission for each in unclaimed]
+        if left:
+            logger.warning('What became of %d submissions to %s is not known yet: %s', len(left), self.name,
+                           ', '.join(submission.folder.job_id for submission in left[:_MOST_NAMED]))
 
 
-def give_up(folder: JobFolder, reason: str, *, reported: bool = False) -> None:
-    """Keep in its folder that a job was not submitted, for those who come after a crash.
-
-    :param reported: whether whoever submitted it was told.
-    """
-    try:
-        folder.note_not_submitted(reason, reported=reported)
-    except OSError as error:
-        logger.debug('That job %s was not submitted cannot be kept in its folder: %s', folder.job_id, error)
-
-
-def _adopt(folder: JobFolder, native_id: str) -> None:
-    try:
-        folder.set_native_id(native_id)
-    except OSError as error:
-        logger.warning('The native id %s of job %s cannot be kept: %s', native_id, folder.job_id, error)
+def left_open(folder: JobFolder) -> OpenSubmission:
+    """The submission of a process that is gone."""
+    return OpenSubmission(folder, 'The process that submitted it ended before that was done.')

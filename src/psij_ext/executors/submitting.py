@@ -9,8 +9,11 @@ import shutil
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Callable
 
+from psij_ext.core.exit_info import ExitInfo, ExitReason
 from psij_ext.core.interfaces import JobExecutorConfig, Launcher
 from psij_ext.core.job import Job
 from psij_ext.core.serialization import JSONSerializer
@@ -18,14 +21,16 @@ from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import InvalidJobException, PsijExtError, SubmitException, SubmitUncertain
-from psij_ext.executors.keyed import KeyedExecutor
-from psij_ext.executors.recovering import give_up
+from psij_ext.executors.keyed import FormerUncertain, KeyedExecutor
 from psij_ext.executors.remembering import own_stderr
 from psij_ext.runtime import processes
+from psij_ext.runtime.callbacks import CallbackThread
 from psij_ext.runtime.followed import Followed
-from psij_ext.runtime.jobfolder import JobFolder, check_private, new_nonce
+from psij_ext.runtime.jobfolder import JobFolder, new_nonce
+from psij_ext.runtime.private import check_private
 from psij_ext.runtime.schedule import Pauses
 from psij_ext.runtime.script import make_absolute
+from psij_ext.runtime.settlement import OpenSubmission, give_up
 from psij_ext.runtime.spares import SpareFolders
 
 logger = logging.getLogger(__name__)
@@ -42,9 +47,14 @@ class SubmittingExecutor(KeyedExecutor):
 
     def __init__(self, url: str | None = None, config: JobExecutorConfig | None = None) -> None:
         super().__init__(url=url, config=config)
+        # Not that of the callbacks, which may take their time.
+        self._keeping = CallbackThread(f'psij-ext folders of {type(self).__name__}')
         self._spares = SpareFolders()
+        self._close_last(self._keeping)
         self._close_last(self._spares)
         self._launchers: dict[str, Launcher] = {}
+        # By the jobs' ids: nobody knows yet what became of them.
+        self._uncertain: dict[str, tuple[Job, OpenSubmission]] = {}
 
     # -- what subclasses give
 
@@ -109,10 +119,18 @@ class SubmittingExecutor(KeyedExecutor):
                     self._follow_former(job, other)
                     return
             native_id = self._start_patiently(copied, folder, spec, key)
-        except SubmitUncertain:
-            raise  # it stays bound: a second submission might make it run twice
+        except FormerUncertain as uncertain:
+            if folder is not None:  # nothing of it went to the scheduler
+                shutil.rmtree(folder.path, ignore_errors=True)
+            self._follow_open_former(job, uncertain.former)
+            raise
+        except SubmitUncertain as uncertain:
+            # It stays bound: a second submission might make it run twice.
+            if folder is not None:
+                self._follow_open(job, folder, spec, key, str(uncertain))
+            raise
         except (PsijExtError, OSError) as error:
-            job._bind(None)
+            job._unbind()
             if folder is not None:
                 give_up(folder, str(error), reported=True)
             if isinstance(error, OSError):
@@ -120,7 +138,7 @@ class SubmittingExecutor(KeyedExecutor):
             raise
         except BaseException as error:  # an interrupt, for one
             if folder is None or self._take_back(job, folder, spec, key, str(error) or type(error).__name__):
-                job._bind(None)
+                job._unbind()
             raise
         self._follow_submitted(job, native_id, folder, spec, key)
 
@@ -160,9 +178,16 @@ class SubmittingExecutor(KeyedExecutor):
         check_private(work_directory)
         return folder
 
+    def _keep(self, folder: JobFolder) -> None:
+        """Have the disk hold a job's folder, on another thread: best while this one waits for the submit command.
+
+        A script that does not find its folder, after a loss of power in the meantime, runs nothing.
+        """
+        self._keeping.call(functools.partial(_save, folder))
+
     def _prepare_next(self) -> None:
         """Make the folder of a next job on another thread, while this one waits for the submit command."""
-        self._callbacks.call(functools.partial(self._spares.add, self.work_directory))
+        self._keeping.call(functools.partial(self._spares.add, self.work_directory))
 
     def _write_record(self, folder: JobFolder, spec: JobSpec, nonce: str, key: str | None) -> None:
         folder.open_journal({
@@ -177,6 +202,7 @@ class SubmittingExecutor(KeyedExecutor):
             native_id = None if nonce is None else folder.revoke(str(nonce))
         except OSError as error:
             logger.warning('The submission of job %s was interrupted and cannot be revoked: %s', job.id, error)
+            self._follow_open(job, folder, spec, key, reason)
             return False
         if native_id is None:
             give_up(folder, reason, reported=True)
@@ -203,10 +229,66 @@ class SubmittingExecutor(KeyedExecutor):
         self._get_monitor().follow(Followed(
             job, native_id, folder, self._report, stderr_path=own_stderr(spec), patience=self._patience()))
 
+    # -- a submission of which nobody knows what became of it
+
+    def _follow_open(self, job: Job, folder: JobFolder, spec: JobSpec, key: str | None, reason: str) -> None:
+        """Follow a job of which nobody knows whether it was submitted: it may run by now, or later."""
+        def adopt(native_id: str) -> None:
+            self._follow_submitted(job, native_id, folder, spec, key)
+
+        self._follow_uncertain(job, OpenSubmission(folder, reason, is_own=True), adopt)
+
+    def _follow_open_former(self, job: Job, former: OpenSubmission) -> None:
+        """Let a job follow the one that may have been submitted before it under its key."""
+        def adopt(native_id: str) -> None:
+            job._bind(None)
+            try:
+                self._follow_former(job, native_id)
+            finally:
+                job._bind(self)
+
+        self._follow_uncertain(job, former, adopt)
+
+    def _follow_uncertain(self, job: Job, submission: OpenSubmission, adopt: Callable[[str], None]) -> None:
+        """Let a job wait for what became of a submission.
+
+        :param adopt: called with the native id.
+        """
+        def settled(native_id: str | None, reason: str) -> None:
+            if native_id is None:
+                self._end_unsubmitted(job, reason)
+            else:
+                adopt(native_id)
+            self._uncertain.pop(job.id, None)
+
+        self._uncertain[job.id] = job, replace(submission, settled=settled)
+        self._look_after(job)
+
+    def _look_after(self, job: Job) -> None:
+        uncertain = self._uncertain.get(job.id)
+        if uncertain is not None:
+            self._get_monitor().settle(uncertain[1], self)
+        super()._look_after(job)
+
+    def close(self) -> None:
+        """Stop following jobs; this neither waits for them nor cancels them.
+
+        A job that somebody waits for, now or later, is followed again.
+        """
+        super().close()
+        for job, _ in list(self._uncertain.values()):
+            job._wake_waiters()
+
+    def _end_unsubmitted(self, job: Job, reason: str) -> None:
+        """End a job that was not submitted: who waits for it must hear of that, so it does not become NEW again."""
+        message = f'It was not submitted, and never runs: {reason}'
+        job._set_exit_info(ExitInfo(ExitReason.SUBMIT_FAILED, message=message))
+        self._update_job_status(job, JobStatus(JobState.FAILED, message=message))
+
     def _follow_former(self, job: Job, native_id: str) -> None:
         """Let a job follow the one that was submitted before it under its key."""
         self._heirs.add(job.id)
-        self.attach(job, native_id)
+        self._attach_all([(job, native_id)], as_named=False)
         former = JobFolder.find(self.work_directory, native_id)
         if former is not None and not job.status.final:
             try:
@@ -222,6 +304,15 @@ class SubmittingExecutor(KeyedExecutor):
             except PsijExtError as error:
                 raise InvalidJobException(f'JobSpec.launcher: {error}', error) from error
         return self._launchers[name]
+
+
+def _save(folder: JobFolder) -> None:
+    try:
+        folder.save()
+    except FileNotFoundError:
+        pass  # it was not submitted, or is pruned already
+    except OSError as error:
+        logger.warning('The folder of job %s may not outlast a loss of power: %s', folder.job_id, error)
 
 
 def _check_key(key: str | None) -> None:

@@ -60,6 +60,9 @@ class SilentSource:
     def accounting(self, native_ids: Sequence[str], since: float) -> Mapping[str, Observation]:
         return {}
 
+    def folders(self, native_ids: Sequence[str]) -> Mapping[str, str | None]:
+        return {}
+
 
 def look(source: StatusSource, jobs: Sequence[Followed], usage: bool = False) -> Look:
     """Look at jobs once: at their folders, and with one query at those that are not over.
@@ -118,6 +121,7 @@ def _look(source: StatusSource, jobs: Sequence[Followed]) -> Look:
     monitor = StatusMonitor(source, Rhythm(first=1.0), 'psij-ext look', clock=lambda: 0.0, asks_afterwards=False)
     for followed in waiting:
         followed.patience = _PATIENCE
+        followed.doubt()
         monitor.take(followed)
     for now in _TICKS:
         monitor.poll_once(now)

@@ -1,61 +1,37 @@
-"""File systems that fail and clocks that jump: no job is lost, runs twice or is told of wrongly; our exceptions alone come through."""
+"""File systems that fail, an index in trouble, clocks that jump: no job is lost, runs twice or is told of wrongly; our exceptions alone come through."""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Callable, Tuple
+from typing import Any, Tuple
 
 import pytest
 from local_machine import PATIENCE, Machine, leader, until
+from troubles import SOME, TROUBLES, Trouble, trouble
 
-from faulty_files import FAULTS, FaultyFiles
 from psij_ext import Job, JobSpec, JobState, PsijExtError, SubmitException
 from psij_ext.core.serialization import JSONSerializer
 from psij_ext.executors.local import LocalJobExecutor
 from psij_ext.runtime import processes
 from psij_ext.runtime.jobfolder import JobFolder
 
-pytestmark = pytest.mark.soak
-
 DEAD = {**processes.this_process(), 'pid': 4_000_000, 'start_time': 1}
-JUMPS = {'back an hour': -3600.0, 'on an hour': 3600.0, 'on ten years': 3.2e8}
-Trouble = Callable[[], AbstractContextManager[None]]
 
 
-@pytest.fixture(params=[*FAULTS, *JUMPS])
-def trouble(request: pytest.FixtureRequest, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Trouble:
-    """What goes wrong in a phase: all files of ours, or the clock."""
-    if request.param in FAULTS:
-        files = FaultyFiles(monkeypatch)
-
-        @contextlib.contextmanager
-        def fail() -> Iterator[None]:
-            with files.on(machine.work_directory, request.param), files.on(machine.folder / 'state', request.param):
-                yield
-
-        return fail
-    now, jump = time.time, [0.0]
-    monkeypatch.setattr(time, 'time', lambda: now() + jump[0])
-
-    @contextlib.contextmanager
-    def leap() -> Iterator[None]:
-        jump[0] = JUMPS[request.param]
-        try:
-            yield
-        finally:
-            jump[0] = 0.0
-
-    return leap
+@pytest.fixture(params=[pytest.param(each, marks=() if each in SOME else pytest.mark.soak) for each in TROUBLES])
+def goes_wrong(request: pytest.FixtureRequest, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Trouble:
+    """What goes wrong in a phase."""
+    return trouble(request.param, monkeypatch, machine.work_directory, machine.folder / 'state')
 
 
 @pytest.fixture
 def executor(machine: Machine) -> LocalJobExecutor:
-    machine.shell(machine.executor(), 'exit 0').wait(PATIENCE)  # the folders are there
+    first = machine.executor()
+    machine.shell(first, 'exit 0').wait(PATIENCE)
+    first.close()  # folders and index are there
     return watched(machine)
 
 
@@ -80,9 +56,9 @@ def held(machine: Machine, executor: LocalJobExecutor, name: str, code: int) -> 
     return job
 
 
-def test_submit(machine: Machine, executor: LocalJobExecutor, trouble: Trouble) -> None:
+def test_submit(machine: Machine, executor: LocalJobExecutor, goes_wrong: Trouble) -> None:
     job = Job(JobSpec('/bin/sh', ['-c', 'echo ran >> ledger; exit 3'], directory=machine.folder))
-    with trouble(), contextlib.suppress(SubmitException):
+    with goes_wrong(), contextlib.suppress(SubmitException):
         executor.submit(job)
     if job.native_id is None:
         assert job.status.state is JobState.NEW
@@ -95,9 +71,9 @@ def test_submit(machine: Machine, executor: LocalJobExecutor, trouble: Trouble) 
     assert ends_of(executor) == [(job.id, JobState.FAILED, 3)]
 
 
-def test_poll(machine: Machine, executor: LocalJobExecutor, trouble: Trouble) -> None:
+def test_poll(machine: Machine, executor: LocalJobExecutor, goes_wrong: Trouble) -> None:
     meanwhile, later = held(machine, executor, 'a', 3), held(machine, executor, 'b', 0)
-    with trouble():
+    with goes_wrong():
         (machine.folder / 'a').touch()
         until(lambda: not processes.in_session(leader(meanwhile)))
         meanwhile.wait(timedelta(seconds=3))  # for longer than the monitor takes to ask
@@ -109,9 +85,9 @@ def test_poll(machine: Machine, executor: LocalJobExecutor, trouble: Trouble) ->
         [(meanwhile.id, JobState.FAILED, 3), (later.id, JobState.COMPLETED, 0)])
 
 
-def test_cancel(machine: Machine, executor: LocalJobExecutor, trouble: Trouble) -> None:
+def test_cancel(machine: Machine, executor: LocalJobExecutor, goes_wrong: Trouble) -> None:
     cancelled, spared = held(machine, executor, 'a', 3), held(machine, executor, 'b', 0)
-    with trouble(), contextlib.suppress(SubmitException):
+    with goes_wrong(), contextlib.suppress(SubmitException):
         cancelled.cancel()
     cancelled.cancel()
     cancelled.wait(PATIENCE)
@@ -120,7 +96,7 @@ def test_cancel(machine: Machine, executor: LocalJobExecutor, trouble: Trouble) 
     assert ends_of(executor) == [(cancelled.id, JobState.CANCELED, 143), (spared.id, JobState.COMPLETED, 0)]
 
 
-def test_recover(machine: Machine, executor: LocalJobExecutor, trouble: Trouble) -> None:
+def test_recover(machine: Machine, executor: LocalJobExecutor, goes_wrong: Trouble) -> None:
     over, alive = held(machine, executor, 'a', 3), held(machine, executor, 'b', 0)
     cut_short = JobFolder.create(executor.work_directory, Job().id)
     cut_short.open_journal(
@@ -133,7 +109,7 @@ def test_recover(machine: Machine, executor: LocalJobExecutor, trouble: Trouble)
     until(lambda: not processes.in_session(leader(over)))
     later = watched(machine)
     first: list[Job] = []
-    with trouble(), contextlib.suppress(PsijExtError):
+    with goes_wrong(), contextlib.suppress(PsijExtError):
         first = later.recover()
     jobs = [*first, *later.recover()]
     assert sorted(job.id for job in jobs) == sorted([over.id, alive.id, cut_short.job_id])

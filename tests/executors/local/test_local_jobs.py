@@ -93,6 +93,16 @@ def test_fewer_cores_than_the_machine_has(machine: Machine, monkeypatch: pytest.
 # -- files and environment
 
 
+def test_the_disk_holds_a_folder_when_the_executor_is_closed(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = []
+    monkeypatch.setattr(os, 'fsync', lambda descriptor: synced.append(Path(os.readlink(f'/proc/self/fd/{descriptor}'))))
+    executor = machine.executor()
+    job = Job(JobSpec('/bin/true'))
+    executor.submit(job)
+    executor.close()
+    assert synced == [executor.work_directory / job.id / 'journal', executor.work_directory / job.id, executor.work_directory]
+
+
 def test_files_and_staging(machine: Machine) -> None:
     (machine.folder / 'in put').write_text('fetched\n')
     (machine.folder / 'words').write_text('from stdin\n')

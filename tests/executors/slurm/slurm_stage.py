@@ -120,6 +120,10 @@ class SlurmScenes(Scenes):
         self._settings = settings
         self._forgets = forgets
 
+    @property
+    def place(self) -> object:
+        return self._settings
+
     def build(self, world: str, folder: Path) -> Cluster:
         return Cluster(*self._settings, accounting=world == 'accounts')
 
