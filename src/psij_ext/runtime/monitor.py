@@ -116,6 +116,14 @@ class StatusMonitor:
         """Why the scheduler gave no answer when it was last asked; None if it gave one."""
         return self._trouble
 
+    def has_told_usage(self, followed: Followed) -> bool:
+        """Whether nothing better is to come on what a job used that is over."""
+        in_accounting, in_queue = self._accounting.about(followed)[1], self._queue.about(followed)[1]
+        if in_queue is not None and not self._source.has_accounting and in_queue.queue_usage is not None:
+            return True
+        return any(said is not None and said.status.final and said.usage is not None
+                   for said in (in_accounting, in_queue))
+
     def set_rhythm(self, rhythm: Rhythm) -> None:
         """Ask in another rhythm from now on."""
         with self._lock:
@@ -440,16 +448,8 @@ class StatusMonitor:
         for passed in entered:
             followed.report(followed.job, passed, None, False)
         followed.report(followed.job, status, judgement.exit_info, False)
-        if self._asks_afterwards and self._source.tells_usage and not self._has_told_usage(followed):
+        if self._asks_afterwards and self._source.tells_usage and not self.has_told_usage(followed):
             self._unaccounted.add(followed, status, judgement.exit_info)
-
-    def _has_told_usage(self, followed: Followed) -> bool:
-        """Whether nothing better is to come on what a job used that is over."""
-        in_accounting, in_queue = self._accounting.about(followed)[1], self._queue.about(followed)[1]
-        if in_queue is not None and not self._source.has_accounting and in_queue.queue_usage is not None:
-            return True
-        return any(said is not None and said.status.final and said.usage is not None
-                   for said in (in_accounting, in_queue))
 
     def _report_missed_requeue(self, followed: Followed, state: JobState) -> None:
         """Report that a job waited once more: a scheduler may start it before anybody sees it wait (OpenPBS does).
