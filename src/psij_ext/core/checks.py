@@ -227,6 +227,14 @@ def number(label: str, value: object) -> float:
     return float(value)
 
 
+def positive_number(label: str, value: object) -> float:
+    """Check a finite number above zero."""
+    checked = number(label, value)
+    if checked <= 0:
+        raise ValueError(f'{label}: must be above zero, got {checked:g}')
+    return checked
+
+
 def seconds(label: str, value: object) -> float:
     """Check a span of time that is not negative, given in seconds or as a timedelta; kept in seconds."""
     checked = value.total_seconds() if isinstance(value, timedelta) else number(label, value)

@@ -17,7 +17,7 @@ from psij_ext.executors.remembering import own_stderr, read_spec, remember
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.journal import Journal
-from psij_ext.runtime.look import Look, SilentSource, look, record_silently
+from psij_ext.runtime.look import Look, SilentSource, lacks_usage, look, record_silently
 
 Sight = Tuple[JobStatus, 'ExitInfo | None', bool]
 Known = Tuple['JobFolder | None', Journal]
@@ -89,14 +89,16 @@ class ReturningExecutor(FollowingExecutor):
             raise
         self._come_back([self._taken_up(job, native_id, *known) for (job, native_id), known in zip(jobs, found)])
 
-    def look(self, folders: Sequence[JobFolder]) -> Look:
+    def look(self, folders: Sequence[JobFolder], usage: bool = False) -> Look:
         """Look once at jobs that were submitted earlier, perhaps by other programs; none of them is followed.
 
         What the folders tell is taken from them; for all the rest there is one query.
 
         :param folders: the jobs' folders. One whose job was not submitted is passed over.
+        :param usage: whether the scheduler is asked, too, what those used that are over, where that is not known.
         """
-        seen = self._look([remember(folder, self) for folder in folders if folder.read_journal().native_id is not None])
+        known = [folder for folder in folders if folder.read_journal().native_id is not None]
+        seen = self._look([remember(folder, self) for folder in known], usage)
         for job_id in seen.kept:
             job = seen.jobs[job_id]
             if job.exit_info is not None:
@@ -152,14 +154,16 @@ class ReturningExecutor(FollowingExecutor):
             followed.take_over(sight.shadow, asked_at)
             if not job.status.final:
                 self._follow(followed)
+            elif lacks_usage(job) and self._make_source().tells_usage:
+                self._get_monitor().ask_usage(followed)
 
-    def _look(self, jobs: Sequence[Followed]) -> Look:
+    def _look(self, jobs: Sequence[Followed], usage: bool = False) -> Look:
         ours: List[Followed] = []
         reused: List[Followed] = []
         for followed in jobs:
             (reused if self._has_lost_its_id(followed) else ours).append(followed)
         # A scheduler that lost its state gives ids a second time: what it says of them is about another job.
-        first, second = look(self._make_source(), ours), look(SilentSource(), reused)
+        first, second = look(self._make_source(), ours, usage), look(SilentSource(), reused)
         return Look({**first.jobs, **second.jobs}, first.missing | second.missing,
                     first.uncertain | second.uncertain, first.kept | second.kept, first.trouble)
 

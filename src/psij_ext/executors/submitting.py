@@ -26,7 +26,8 @@ from psij_ext.executors.remembering import own_stderr
 from psij_ext.runtime import processes
 from psij_ext.runtime.callbacks import CallbackThread
 from psij_ext.runtime.followed import Followed
-from psij_ext.runtime.jobfolder import JobFolder, check_private, new_nonce
+from psij_ext.runtime.jobfolder import JobFolder, new_nonce
+from psij_ext.runtime.private import check_private
 from psij_ext.runtime.schedule import Pauses
 from psij_ext.runtime.script import make_absolute
 from psij_ext.runtime.settlement import OpenSubmission, give_up

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Callable
 
 from psij_ext.runtime.forking import renew_in_children
+from psij_ext.runtime.private import check_own_folder, make_folder, make_folders
 
 logger = logging.getLogger(__name__)
 
@@ -63,8 +64,9 @@ class Mailbox:
         self._listener = listener
         name = f'{os.uname().nodename}-{os.getpid()}-{secrets.token_hex(4)}'
         self.path = work_directory / _MAILBOXES / name
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.path.mkdir(mode=0o700)
+        make_folders(self.path.parent)
+        check_own_folder(self.path.parent)
+        make_folder(self.path)
         self.seconds_between_looks = (
             _SECONDS_BETWEEN_REMOTE_LOOKS if is_on_network(self.path) else _SECONDS_BETWEEN_LOCAL_LOOKS)
         if listener is not None:

@@ -154,7 +154,7 @@ class StatusMonitor:
         with self._lock:
             idle = not self._followed
         self.take(followed)
-        self._start_thread()
+        self._begin()
         if idle:  # else the thread comes by soon, and need not disturb somebody who submits one job after the other
             self._woken.set()
 
@@ -166,14 +166,19 @@ class StatusMonitor:
         self._open.add(submission, asker)
         with self._lock:
             self._schedule.submitted(self._clock())
-        self._start_thread()
+        self._begin()
         self._woken.set()
 
-    def _start_thread(self) -> None:
+    def ask_usage(self, followed: Followed) -> None:
+        """Ask, in the next rounds, what a job used that is over."""
+        job = followed.job
+        if job.exit_info is None or not self._source.tells_usage:
+            return
         with self._lock:
-            if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+            self._unaccounted.add(followed, job.status, job.exit_info)
+            self._schedule.submitted(self._clock())
+        self._begin()
+        self._woken.set()
 
     def take(self, followed: Followed) -> None:
         """Take a job in for the next `poll_once`, without a thread that calls it."""
@@ -477,6 +482,12 @@ class StatusMonitor:
                 del self._attached[followed.folder.job_id]
 
     # -- time
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
 
     def _run(self) -> None:
         while True:

@@ -32,10 +32,10 @@ from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
 from psij_ext.executors.batch.control import SchedulerControl
 from psij_ext.executors.batch.dialect import SchedulerDialect
 from psij_ext.executors.batch.source import SchedulerSource
+from psij_ext.executors.bulk import BulkExecutor
 from psij_ext.executors.configuration import own_config
 from psij_ext.executors.control import Ownership
 from psij_ext.executors.custom_attributes import meant_for
-from psij_ext.executors.submitting import SubmittingExecutor
 from psij_ext.runtime import processes
 from psij_ext.runtime.command import (
     CommandResult,
@@ -46,18 +46,24 @@ from psij_ext.runtime.command import (
 )
 from psij_ext.runtime.evidence import Patience
 from psij_ext.runtime.jobfolder import SCHEDULER_OUTPUT, JobFolder
+from psij_ext.runtime.limits import check_argument, cut, size_of
 from psij_ext.runtime.monitor import StatusSource
-from psij_ext.runtime.schedule import Rhythm
+from psij_ext.runtime.schedule import Pace, Rhythm
 from psij_ext.runtime.script import export_lines, script_context
 from psij_ext.runtime.settlement import Origins
 
 logger = logging.getLogger(__name__)
 
 # What a directive line can hold for certain, under the quoting rules of any scheduler.
-_PLAIN = re.compile(r'[A-Za-z0-9_@%+=:,./-]*')
+_PLAIN = re.compile(r'[A-Za-z0-9_@%+=:,./-]{0,1000}')
+# No site takes less than a script of so many characters; for a longer one it is asked.
+_SHORT_SCRIPT = 100_000
+# What the fields are called of which a value may be an option of the submit command, by their keys in the template.
+_FIELDS = {'queue_name': 'JobAttributes.queue_name', 'account': 'JobAttributes.account',
+           'reservation_id': 'JobAttributes.reservation_id'}
 
 
-class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
+class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
     """Submits, follows and cancels jobs through the commands of a batch scheduler.
 
     A subclass fills in the scheduler's dialect: see `SchedulerDialect` for its methods and attributes.
@@ -67,6 +73,8 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         super().__init__(url=url, config=own_config(self.config_class, config))
         self.runner: CommandRunner = SubprocessRunner()
         self._site: Site | None = None
+        self._pace = Pace(
+            self._batch_config.max_submit_rate or self.submit_rate, self.submit_burst, lambda: self.clock())
         self.user = processes.user_name()
 
     # -- what is the same for all of them
@@ -131,10 +139,15 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         for key, variable in self.environment_defaults.items():
             context[key] = context.get(key) or os.environ.get(variable)
         context.update(self.dialect_context(job, context))
+        if context['name'] is not None:
+            context['name'] = self._shortened('name', str(context['name']))
         options: List[str] = []
         for key, option in self.label_options.items():
-            if not _is_plain(context.get(key)):
-                options += _option(option, str(context[key]))
+            value = context.get(key)
+            if value is not None and key in _FIELDS:
+                self._check_size(_FIELDS[key], str(value))
+            if not _is_plain(value):
+                options += _option(option, str(value))
                 context[key] = None
         options += self._custom_options(other)
         script = StringIO()
@@ -144,6 +157,7 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
 
     def _start(self, job: Job, folder: JobFolder, nonce: str) -> str:
         script, command = self.render(job, folder, nonce, self._mailbox)
+        self._check_script(script)
         folder.write_script(script)
         if self.carries_environment and job.spec is not None and job.spec.inherit_environment:
             folder.write_environment(export_lines(self._environment()))
@@ -152,6 +166,9 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
             self._keep(folder)
             self._prepare_next()
 
+        pause = self._pace.take_turn()
+        if pause:
+            self.sleep(pause)
         try:
             result = self.runner.run(command, timeout=self._batch_config.submit_timeout, cwd=folder.path,
                                      env=self._environment(), once_started=while_it_runs)
@@ -260,8 +277,28 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
             if instead is not None:
                 raise InvalidJobException(
                     f'JobAttributes.custom_attributes: {name} is not for a job to say: {instead}.')
+            shown = self._shortened(key, shown)
+            check_argument(f'JobAttributes.custom_attributes: {name}', shown)
             (plain if _is_plain(shown) else other).append((key, shown))
         return plain, other
+
+    def _shortened(self, key: str, label: str) -> str:
+        longest = self.longest_labels.get(key)
+        return label if longest is None or size_of(label) <= longest else cut(label, longest)
+
+    def _check_size(self, field: str, value: str) -> None:
+        check_argument(field, value)
+        if self.longest_value is not None and size_of(value) > self.longest_value:
+            raise InvalidJobException(
+                f'{field}: {size_of(value)} bytes; {self.name} takes at most {self.longest_value}.')
+
+    def _check_script(self, script: str) -> None:
+        """Make sure that the site takes so long a script; that of a job with few values is not asked for."""
+        limit = self.site.max_script_size if len(script) > _SHORT_SCRIPT else None
+        if limit is not None and size_of(script) > limit:
+            raise InvalidJobException(
+                f'The script of the job would have {size_of(script)} bytes, and this site takes at most {limit}. Put '
+                'long arguments and environment variables into files.')
 
     def _custom_options(self, attributes: Sequence[Tuple[str, str]]) -> List[str]:
         """Return custom attributes as arguments of the submit command.

@@ -50,6 +50,7 @@ class BatchSchedulerExecutorConfig(JobExecutorConfig):
     :param absence_grace: how long a job must be found nowhere before it is called lost.
     :param session: a name for all that a program does, run after run, by which it finds its jobs again.
     :param submit_retry_time: for how long a submission that was refused for a reason that may pass is tried again.
+    :param max_submit_rate: how many jobs are submitted in a second, in the long run; None for what suits the scheduler.
     :param hint_address: the address of this host, as numbers, at which jobs tell it that they have begun or ended.
         `auto` stands for the loopback where the work directory is on this host's own disk, and else for the private
         addresses of its interfaces. Jobs that reach none of them, and all jobs where it is None, leave their news in
@@ -65,6 +66,8 @@ class BatchSchedulerExecutorConfig(JobExecutorConfig):
     command_timeout: Field[Seconds, float] = Field(checks.seconds, 'Seconds after which a command is killed.')
     submit_timeout: Field[Seconds, float] = Field(checks.seconds, 'Seconds after which submitting is killed.')
     absence_grace: Field[Seconds, float] = Field(checks.seconds, 'Seconds of absence that make a job lost.')
+    max_submit_rate: Field[float | None, float | None] = Field(
+        checks.optional(checks.positive_number), 'Submissions a second.')
     hint_address: Field[str | None, str | None] = Field(_address, 'Where jobs tell of their starts and ends.')
     command_paths: Field[Mapping[str, str | Path] | None, Dict[str, str]] = Field(
         _command_paths, 'The files of the scheduler\'s commands.')
@@ -82,6 +85,7 @@ class BatchSchedulerExecutorConfig(JobExecutorConfig):
         absence_grace: Seconds = 120,
         session: str | None = None,
         submit_retry_time: Seconds = 60,
+        max_submit_rate: float | None = None,
         hint_address: str | None = AUTOMATIC,
         command_paths: Mapping[str, str | Path] | None = None,
     ) -> None:
@@ -93,5 +97,6 @@ class BatchSchedulerExecutorConfig(JobExecutorConfig):
         self.command_timeout = command_timeout
         self.submit_timeout = submit_timeout
         self.absence_grace = absence_grace
+        self.max_submit_rate = max_submit_rate
         self.hint_address = hint_address
         self.command_paths = command_paths

@@ -51,6 +51,9 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
     label_options = {
         'name': '--job-name', 'scheduler_output': '--output', 'queue_name': '--partition', 'account': '--account',
         'reservation_id': '--reservation', 'qos': '--qos'}
+    # slurmctld refuses more with "Pathname of a file, directory or other parameter too long" (seen in 22.05).
+    longest_labels = {'name': 1024, 'comment': 1024}
+    longest_value = 1024
     refused_attributes = {
         'array': 'one job is one job here', 'a': 'one job is one job here',
         'chdir': 'use JobSpec.directory', 'D': 'use JobSpec.directory',

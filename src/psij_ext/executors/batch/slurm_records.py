@@ -119,7 +119,16 @@ def parse_config(text: str) -> Site:
         history=None if keeps_ended is None else keeps_ended > 0.0,
         keeps_ended=keeps_ended,
         max_array_size=number(values.get('MaxArraySize', '')),
+        max_script_size=_script_size(values.get('SchedulerParameters')),
         clusters=(cluster,) if cluster else None)
+
+
+def _script_size(parameters: str | None) -> int | None:
+    """Read max_script_size out of SchedulerParameters; 4 MiB where they are silent (slurm.conf(5))."""
+    if parameters is None:
+        return None
+    named = dict(each.strip().partition('=')[::2] for each in parameters.split(','))
+    return number(named.get('max_script_size', '')) or 4 * 1024 * 1024
 
 
 def _read_rest(rest: str) -> tuple[Observation, str, bool] | None:
