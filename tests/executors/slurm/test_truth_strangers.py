@@ -15,7 +15,7 @@ from slurm_stage import SlurmScenes, SlurmStage
 
 from psij_ext import ExitReason
 
-scene = SlurmScenes(apart=True, command_timeout=10, submit_timeout=10, submit_retry_time=0, absence_grace=10)
+scene = SlurmScenes(apart=True, command_timeout=10, submit_timeout=10, submit_retry_time=0, absence_grace=30)
 
 
 @scene.test()
