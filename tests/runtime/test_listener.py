@@ -150,7 +150,7 @@ def test_a_flood_costs_little(listener: Listener, heard: Heard, message: bytes) 
                 sender.send(message)
             sent += 500
     seconds, cost = time.monotonic() - began, (clock(listening) - used) / 1e9
-    assert sent / seconds > 50_000
+    assert sent / seconds > 20_000
     assert cost / seconds < 0.2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 2048
     assert heard.times <= seconds / events._SECONDS_BETWEEN_READS + 1

@@ -300,6 +300,7 @@ class StatusMonitor:
         except Exception as error:  # as for the queue
             self._query_failed(jobs, error, now)
             return
+        self._trouble = None
         with self._lock:
             self._schedule.answered(now, open_questions=bool(jobs))
 
@@ -316,7 +317,7 @@ class StatusMonitor:
             self._unaccounted.take()
             return set()
         self._trouble = None
-        self._identify(jobs)
+        identified = self._identify(jobs)
         for followed in jobs:
             if followed.native_id not in self._queue.observations:
                 followed.is_absent(self._queue, last)
@@ -332,13 +333,18 @@ class StatusMonitor:
         # What the last answer said of a job whose folder told something new at the same time was put aside.
         return {followed.job.id for followed in jobs
                 if followed.job.id in self._cause_deadlines or followed.read_at >= last.asked_at
-                or followed.absent_since is not None or followed.native_id in shared or followed.doubted
+                or followed.absent_since is not None or followed.native_id in shared or followed.job.id in identified
                 or self._has_news(last.observations, followed.native_id)}
 
-    def _identify(self, jobs: Sequence[Followed]) -> None:
-        """Find out whether the queue tells of these very jobs, where a scheduler may have given their ids to others."""
+    def _identify(self, jobs: Sequence[Followed]) -> set[str]:
+        """Find out whether the queue tells of these very jobs, where a scheduler may have given their ids to others.
+
+        :return: those of which that was asked.
+        """
         doubted = []
+        stamps = getattr(self._queue.observations, 'stamps', {})
         for followed in jobs:
+            followed.is_stamped(stamps.get(followed.native_id))
             observation = self._queue.observations.get(followed.native_id)
             # The script of a job that ended leaves a record, as a rule.
             if observation is not None and observation.status.final and followed.exit_record is None:
@@ -346,14 +352,15 @@ class StatusMonitor:
             if observation is not None and followed.doubted:
                 doubted.append(followed)
         if not doubted:
-            return
+            return set()
         try:
             folders = self._source.folders([followed.native_id for followed in doubted])
         except Exception as error:  # as for the queue
             logger.debug('%s: whose jobs these are is not known: %s', self._name, error)
-            return
-        for followed in doubted:
-            followed.identify(folders)
+        else:
+            for followed in doubted:
+                followed.identify(folders)
+        return {followed.job.id for followed in doubted}
 
     def _ask_accounting(self, jobs: Sequence[Followed | UnaccountedJob], now: float) -> None:
         if not jobs or not self._source.has_accounting:
@@ -385,7 +392,6 @@ class StatusMonitor:
 
     def _query_failed(self, jobs: Sequence[Followed], error: Exception, now: float) -> None:
         """A failed query says nothing about any job; the next one comes later and later, but comes."""
-        self._trouble = error
         with self._lock:
             self._schedule.failed(now)
         failures = self._schedule.failures
@@ -399,6 +405,8 @@ class StatusMonitor:
         level = logging.WARNING if failures == self._rhythm.failed_rounds + 1 else logging.DEBUG
         logger.log(level, '%s: the scheduler has not answered for %d rounds; no job is given up. %s',
                    self._name, failures, error)
+        # Without the frames, which would keep an executor alive that nobody needs any more.
+        self._trouble = error.with_traceback(None)
 
     def _look_safely(self, followed: Followed, now: float) -> None:
         try:
