@@ -88,6 +88,14 @@ def later(play: Play, seconds: float = 60.0) -> Play:
     return play.stage.attach(play.native_id)
 
 
+def usage_of_a_success_that_nobody_followed(stage: Stage) -> None:
+    before = unfollowed(stage, 'exit 0')
+    stage.wait_until_over(before)
+    play = stage.attach(before.native_id)
+    play.ends(f'{RAN} COMPLETED', ExitReason.EXITED, 0)
+    play.until(lambda: play.usage.raw, 'the scheduler does not tell what it used')
+
+
 def success_forgotten(stage: Stage) -> None:
     later(unfollowed(stage, 'exit 0')).ends(f'{RAN} COMPLETED', ExitReason.EXITED, 0)
 

@@ -59,6 +59,9 @@ class FakeSource:
         self.clock.now += self.seconds_to_answer
         return answer
 
+    def folders(self, native_ids: Sequence[str]) -> Mapping[str, str | None]:
+        return {}
+
     def accounting(self, native_ids: Sequence[str], since: float) -> Mapping[str, Observation]:
         self.accounting_asked_for.append(list(native_ids))
         self.since.append(since)

@@ -288,7 +288,7 @@ class SubmittingExecutor(KeyedExecutor):
     def _follow_former(self, job: Job, native_id: str) -> None:
         """Let a job follow the one that was submitted before it under its key."""
         self._heirs.add(job.id)
-        self.attach(job, native_id)
+        self._attach_all([(job, native_id)], as_named=False)
         former = JobFolder.find(self.work_directory, native_id)
         if former is not None and not job.status.final:
             try:

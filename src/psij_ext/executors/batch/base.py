@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import shlex
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Dict, List, Mapping, Sequence, Tuple
@@ -31,9 +32,10 @@ from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
 from psij_ext.executors.batch.control import SchedulerControl
 from psij_ext.executors.batch.dialect import SchedulerDialect
 from psij_ext.executors.batch.source import SchedulerSource
+from psij_ext.executors.bulk import BulkExecutor
 from psij_ext.executors.configuration import own_config
+from psij_ext.executors.control import Ownership
 from psij_ext.executors.custom_attributes import meant_for
-from psij_ext.executors.submitting import SubmittingExecutor
 from psij_ext.runtime import processes
 from psij_ext.runtime.command import (
     CommandResult,
@@ -46,7 +48,7 @@ from psij_ext.runtime.evidence import Patience
 from psij_ext.runtime.jobfolder import SCHEDULER_OUTPUT, JobFolder
 from psij_ext.runtime.limits import check_argument, cut, size_of
 from psij_ext.runtime.monitor import StatusSource
-from psij_ext.runtime.schedule import Rhythm
+from psij_ext.runtime.schedule import Pace, Rhythm
 from psij_ext.runtime.script import export_lines, script_context
 from psij_ext.runtime.settlement import Origins
 
@@ -61,7 +63,7 @@ _FIELDS = {'queue_name': 'JobAttributes.queue_name', 'account': 'JobAttributes.a
            'reservation_id': 'JobAttributes.reservation_id'}
 
 
-class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
+class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
     """Submits, follows and cancels jobs through the commands of a batch scheduler.
 
     A subclass fills in the scheduler's dialect: see `SchedulerDialect` for its methods and attributes.
@@ -71,6 +73,8 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         super().__init__(url=url, config=own_config(self.config_class, config))
         self.runner: CommandRunner = SubprocessRunner()
         self._site: Site | None = None
+        self._pace = Pace(
+            self._batch_config.max_submit_rate or self.submit_rate, self.submit_burst, lambda: self.clock())
         self.user = processes.user_name()
 
     # -- what is the same for all of them
@@ -97,7 +101,7 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
             read.
         """
         environment = {**self._environment(), **self.command_variables}
-        return self.runner.run(argv, timeout=self._batch_config.command_timeout, env=environment)
+        return self._run(argv, environment)
 
     def list(self) -> List[str]:
         """Return the native ids of the jobs that this user has with the scheduler.
@@ -148,7 +152,7 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         options += self._custom_options(other)
         script = StringIO()
         self.generate_submit_script(job, context, script)
-        command = self.get_submit_command(job, folder.script_path)
+        command = self._pinned(self.get_submit_command(job, folder.script_path))
         return script.getvalue(), [*command[:-1], *options, command[-1]]
 
     def _start(self, job: Job, folder: JobFolder, nonce: str) -> str:
@@ -162,6 +166,9 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
             self._keep(folder)
             self._prepare_next()
 
+        pause = self._pace.take_turn()
+        if pause:
+            self.sleep(pause)
         try:
             result = self.runner.run(command, timeout=self._batch_config.submit_timeout, cwd=folder.path,
                                      env=self._environment(), once_started=while_it_runs)
@@ -221,7 +228,17 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         return SchedulerControl(self.name, self, self._run_action, self.run_query, self._heard)
 
     def _run_action(self, argv: Sequence[str]) -> CommandResult:
-        return self.runner.run(argv, timeout=self._batch_config.command_timeout, env=self._environment())
+        return self._run(argv, self._environment())
+
+    def _run(self, argv: Sequence[str], environment: Mapping[str, str]) -> CommandResult:
+        pinned = self._pinned(argv)
+        result = self.runner.run(pinned, timeout=self._batch_config.command_timeout, env=environment)
+        # Dialects know their commands by their names.
+        return result if pinned[0] == argv[0] else replace(result, argv=tuple(argv))
+
+    def _pinned(self, argv: Sequence[str]) -> List[str]:
+        """Name a command by its path, where the configuration has one."""
+        return [self._batch_config.command_paths.get(argv[0], argv[0]), *argv[1:]]
 
     def _end(self, native_ids: Sequence[str]) -> Mapping[str, SubmitException]:
         return self._control.end(native_ids)
@@ -307,11 +324,49 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         command = self.get_origins_command()
         if command is None:
             return {}
-        folders = self.parse_origins(self.run_query(command))
         origins: Dict[str, List[str]] = {}
-        for native_id, folder in folders.items():
+        for native_id, folder in self.parse_origins(self.run_query(command)).items():
             origins.setdefault(Path(folder).name, []).append(native_id)
         return origins
+
+    def folders_of(self, native_ids: Sequence[str]) -> Mapping[str, str | None]:
+        """Ask from which folders jobs were submitted.
+
+        :return: the folders' names, None for jobs that are unknown or other users'; jobs of which the scheduler cannot
+            tell are left out.
+        :raises CommandError: if it does not answer.
+        :raises ParseError: if its answer cannot be read.
+        """
+        # Jobs of other clusters would have to be asked for there.
+        asked = [native_id for native_id in native_ids if self.command_group(native_id) == '']
+        command = self.get_origins_command(asked) if asked else None
+        if command is None:
+            return {}
+        told: Dict[str, str] = {}
+        for native_id, folder in self.parse_origins(self.run_query(command)).items():
+            told.update(dict.fromkeys((native_id, *self.spellings(native_id)), Path(folder).name))
+        return {native_id: next(filter(None, map(told.get, (native_id, *self.spellings(native_id)))), None)
+                for native_id in asked}
+
+    def _ownership(self, jobs: Sequence[Tuple[Job, str]]) -> Ownership:
+        ownership = super()._ownership(jobs)
+        names = {job.id: folder.job_id for job, _ in jobs
+                 if job.id not in ownership.others and (folder := self._folder_of(job)) is not None}
+        try:
+            told = self.folders_of([native_id for job, native_id in jobs if job.id in names])
+        except (CommandError, ParseError) as error:
+            # A scheduler that hangs was seen to do later what it was asked for, and it has its state.
+            logger.debug('%s does not tell whose jobs these are: %s', self.name, error)
+            return ownership
+        others, unknown = {*ownership.others}, {*ownership.unknown}
+        for job, native_id in jobs:
+            if job.id in names and native_id in told:
+                name = told[native_id]
+                if name is None:
+                    unknown.add(job.id)
+                elif name != names[job.id]:
+                    others.add(job.id)
+        return Ownership(others, unknown)
 
     def _environment(self) -> Mapping[str, str]:
         return scrubbed_environment(os.environ, self.native_variables, self.kept_variables)
@@ -332,6 +387,10 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         config = self._batch_config
         return Rhythm(first=config.initial_queue_polling_delay, interval=config.queue_polling_interval,
                       failed_rounds=config.queue_polling_error_threshold)
+
+    @property
+    def _hint_address(self) -> str | None:
+        return self._batch_config.hint_address
 
     @property
     def _keeps_files(self) -> bool:

@@ -15,7 +15,7 @@ from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import InvalidJobException, ParseError
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
 from psij_ext.runtime.command import CommandResult
-from psij_ext.runtime.script import full_script, render
+from psij_ext.runtime.templates import full_script, render
 
 
 class Refusal(NamedTuple):
@@ -49,7 +49,9 @@ class SchedulerDialect(ABC):
     * `environment_defaults`: variables of the user's that fill in a key of the template where the spec is
       silent;
     * `carries_environment`: whether the job's script brings along the umask and the environment that it
-      inherits, because the scheduler does not.
+      inherits, because the scheduler does not;
+    * `submit_rate`, `submit_burst`: how many submissions a second the scheduler bears in the long run (None for as many
+      as it takes), and how many at once after a rest; `max_submit_rate` in a configuration goes before.
     """
 
     template: ClassVar[Path | None] = None
@@ -65,6 +67,8 @@ class SchedulerDialect(ABC):
     command_variables: ClassVar[Mapping[str, str]] = {}
     environment_defaults: ClassVar[Mapping[str, str]] = {}
     carries_environment: ClassVar[bool] = False
+    submit_rate: ClassVar[float | None] = None
+    submit_burst: ClassVar[int] = 1
 
     # -- PSI/J's plugin interface: commands and their output, no I/O
 
@@ -208,10 +212,13 @@ class SchedulerDialect(ABC):
 
     # -- a submission that nobody saw the end of
 
-    def get_origins_command(self) -> List[str] | None:
+    def get_origins_command(self, native_ids: Sequence[str] = ()) -> List[str] | None:
         """Return the command that tells from which folder each of this user's jobs was submitted; None for none.
 
-        Without it, a job whose submission was cut short is found only once its script has begun.
+        Without it, a job whose submission was cut short is found only once its script has begun, and a job of others is
+        not known as such that got a native id from a scheduler without its old state.
+
+        :param native_ids: the jobs to tell of; all if empty.
         """
         return None
 

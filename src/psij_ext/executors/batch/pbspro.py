@@ -75,6 +75,10 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         'PBS_SUPPORTED_AUTH_METHODS')
     # `qsub -V` passed nothing in OpenPBS 23.06, and where it works it shows every variable to every user of qstat.
     carries_environment = True
+    # Each command keeps one of some 500 reserved ports for a minute; with none left, commands hung for 61 s (OpenPBS
+    # 23.06). So no minute has more than 400 submissions, and queries have the rest.
+    submit_rate = 5.0
+    submit_burst = 100
 
     def __init__(self, url: str | None = None, config: JobExecutorConfig | None = None) -> None:
         super().__init__(url=url, config=config)
@@ -211,9 +215,9 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
                 f'{", ".join(harmless.name for harmless in _HARMLESS_SIGNALS)}.')
         return ['qsig', '-s', signal.name, *native_ids]
 
-    def get_origins_command(self) -> List[str]:
-        """Return the qstat command for all jobs, over or not, with all that is known of them."""
-        return self.get_status_command([])
+    def get_origins_command(self, native_ids: Sequence[str] = ()) -> List[str]:
+        """Return the qstat command for these or all jobs, over or not, with all that is known of them."""
+        return self.get_status_command(native_ids)
 
     def parse_origins(self, result: CommandResult) -> Mapping[str, str]:
         """Read the folders by the jobs' ids.
