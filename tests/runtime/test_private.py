@@ -126,7 +126,7 @@ JOBS = """if True:
     os.setuid(65534)
     os.umask(int(mask, 8))
     os.environ['XDG_STATE_HOME'] = f'{home}/state/s'
-    print(json.dumps(run('umask > umask', 'exit 3', 'sleep 100')))
+    print(json.dumps(run('umask > umask', 'exit 3', 'sleep 100', 'kill -KILL 0')))
 """
 
 
@@ -142,7 +142,7 @@ def test_a_user_with_any_umask_can_run_jobs(mask: str) -> None:
         done = subprocess.run([sys.executable, '-c', JOBS, home, mask], cwd=home, capture_output=True, text=True,
                               env={**os.environ, 'XDG_STATE_HOME': f'{home}/first', 'PYTHONPATH': f'{home}/src'})
         assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout) == ['COMPLETED', 'FAILED', 'CANCELED'], done.stderr
+        assert json.loads(done.stdout) == ['COMPLETED', 'FAILED', 'CANCELED', 'FAILED'], done.stderr
         assert int((home / 'umask').read_text(), 8) == int(mask, 8)
         everything = [*(home / 'state').rglob('*')]
         assert {path.lstat().st_uid for path in everything} == {NOBODY}
@@ -218,6 +218,9 @@ def test_planted_links_in_place_of_places_lead_nowhere(tmp_path: Path) -> None:
     with pytest.raises(OSError, match='symbolic'):
         slots.take_place(os.getpid(), 1, 1)
     assert list((tmp_path / 'elsewhere').iterdir()) == []
+    (tmp_path / 'elsewhere' / 'lock').touch()
+    with pytest.raises(OSError, match='symbolic'):
+        slots.take_place(os.getpid(), 1, 1)
 
 
 @pytest.mark.parametrize('depth', [0, 1])
