@@ -108,7 +108,7 @@ def dependency_that_can_never_be_satisfied(stage: SlurmStage) -> None:
 def dependency_that_ends_a_job(stage: SlurmStage) -> None:
     before = stage.play('exit 0')
     play = stage.play('exit 0', dependency=f'afternotok:{before.native_id}', kill_on_invalid_dep='yes')
-    play.ends('QUEUED CANCELED', ExitReason.DEPENDENCY_FAILED)
+    play.ends('QUEUED FAILED', ExitReason.DEPENDENCY_FAILED)
 
 
 @scene

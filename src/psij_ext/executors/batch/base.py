@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Dict, List, Mapping, Sequence, Tuple
 
 from psij_ext.core.control import FirstWarning
+from psij_ext.core.dependencies import NO_DEPENDENCIES, Dependencies
 from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
 from psij_ext.core.observation import Site
@@ -114,7 +115,8 @@ class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
         return self.parse_list_output(result.text)
 
     def render(
-        self, job: Job, folder: JobFolder, nonce: str, mailbox: Path | None = None
+        self, job: Job, folder: JobFolder, nonce: str, mailbox: Path | None = None,
+        dependencies: Dependencies = NO_DEPENDENCIES,
     ) -> tuple[str, List[str]]:
         """Return the submit script of a job, and the command that submits it; nothing is written or run.
 
@@ -122,6 +124,7 @@ class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
         :param folder: the folder that the script is to use.
         :param nonce: the name of the submission.
         :param mailbox: where the script leaves its hints.
+        :param dependencies: the jobs that it waits for.
         :raises InvalidJobException: if the scheduler cannot express a field of the job.
         """
         spec = job.spec
@@ -150,13 +153,27 @@ class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
                 options += _option(option, str(value))
                 context[key] = None
         options += self._custom_options(other)
+        if any(dependencies):
+            options += self._dependency_options(dependencies, [*plain, *other])
         script = StringIO()
         self.generate_submit_script(job, context, script)
         command = self._pinned(self.get_submit_command(job, folder.script_path))
         return script.getvalue(), [*command[:-1], *options, command[-1]]
 
-    def _start(self, job: Job, folder: JobFolder, nonce: str) -> str:
-        script, command = self.render(job, folder, nonce, self._mailbox)
+    @property
+    def _lets_jobs_wait(self) -> bool:
+        return type(self).get_dependency_option is not SchedulerDialect.get_dependency_option
+
+    def _dependency_options(self, dependencies: Dependencies, attributes: Sequence[Tuple[str, str]]) -> List[str]:
+        for key, value in attributes:
+            if f'{key}={value}'.startswith(self.dependency_attributes):
+                raise InvalidJobException(
+                    f'JobAttributes.custom_attributes: {key}={value}: for which jobs a job waits cannot be said there '
+                    'and with after_ok, after_any or after_not_ok.')
+        return self.get_dependency_option(*dependencies) or []
+
+    def _start(self, job: Job, folder: JobFolder, nonce: str, dependencies: Dependencies) -> str:
+        script, command = self.render(job, folder, nonce, self._mailbox, dependencies)
         self._check_script(script)
         folder.write_script(script)
         if self.carries_environment and job.spec is not None and job.spec.inherit_environment:
