@@ -137,6 +137,7 @@ psij_take_cores() {
     while :; do
         psij_used=${psij_place##*.} psij_gone=()
         for psij_other in "$psij_slots"/running/*; do
+            case ${psij_other##*.} in '' | *[!0-9]*) continue ;; esac # no place
             if psij_is_alive "$psij_other"; then
                 ((psij_used += ${psij_other##*.}))
             else
@@ -243,6 +244,7 @@ psij_start_timer() {
 # Ends what runs in the job's session: with TERM, and with KILL after the grace. The script comes last, so that it can still
 # write its record and deliver the files that it is to deliver when it was cancelled.
 psij_end_session() {
+    umask 077
     trap : TERM USR1 USR2
     [ -z "$psij_asked" ] || echo "$psij_asked" > "$psij_folder/ended_by"
     psij_send_term
@@ -301,6 +303,7 @@ psij_list_session() {
 
 # Ends a job that was cancelled while it waited.
 psij_end_unstarted() {
+    umask 077
     trap : TERM
     echo cancel > "$psij_folder/ended_by"
     psij_record 143 claim 1
@@ -334,9 +337,10 @@ psij_now() {
 # processes used, nobody can tell who did not wait for them.
 psij_record() {
     local psij_time psij_follower
+    umask 077
     psij_now
     printf '%s=%s\n' attempt 1 native_id "$psij_native_id" exit_code "$1" phase "$2" term "$3" began "$psij_began" \
-        ended "$psij_time" > "$psij_folder/exit.new" && command -p mv -f -- "$psij_folder/exit.new" "$psij_folder/exit"
+        ended "$psij_time" > "$psij_folder/exit.new" && command -p mv -fT -- "$psij_folder/exit.new" "$psij_folder/exit"
     [ ! -d "$psij_mailbox" ] || : > "$psij_mailbox/${psij_folder##*/}"
     [ ! -e "$psij_folder/followers" ] || while IFS= read -r -d '' psij_follower; do
         [ ! -d "$psij_follower" ] || : > "$psij_follower/${psij_folder##*/}"

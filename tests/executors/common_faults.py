@@ -111,7 +111,7 @@ def recover(stage: Stage, fault: Fault) -> None:
     for folder in (over.work_folder, alive.work_folder):
         folder.note_owner(DEAD)
     over.let_go()
-    later = stage.sibling()
+    later = stage.sibling(**SETTINGS)
     try:
         fault.at(later)
         with fault.on(*fault.all_kinds):

@@ -18,9 +18,9 @@ from psij_ext.core.job import Job
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import CommandError, InvalidJobException, SubmitException
+from psij_ext.executors.bulk import BulkExecutor
 from psij_ext.executors.configuration import Seconds, own_config
 from psij_ext.executors.custom_attributes import meant_for
-from psij_ext.executors.submitting import SubmittingExecutor
 from psij_ext.installation import data_folder
 from psij_ext.runtime import processes
 from psij_ext.runtime.children import Reaper
@@ -32,10 +32,11 @@ from psij_ext.runtime.monitor import StatusSource
 from psij_ext.runtime.places import user_state_folder
 from psij_ext.runtime.process_table import ProcessTable, parse_native_id
 from psij_ext.runtime.schedule import Rhythm
-from psij_ext.runtime.script import full_script, known_resources, render, script_context
+from psij_ext.runtime.script import known_resources, script_context
 from psij_ext.runtime.settlement import Origins
 from psij_ext.runtime.slots import Slots
 from psij_ext.runtime.supervisor import start_supervisor
+from psij_ext.runtime.templates import full_script, render
 
 _TEMPLATES = data_folder('templates')
 _TRANSIENT = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
@@ -74,7 +75,7 @@ class LocalExecutorConfig(JobExecutorConfig):
         self.keep_files = keep_files
 
 
-class LocalJobExecutor(SubmittingExecutor):
+class LocalJobExecutor(BulkExecutor):
     """Runs jobs as processes on this machine.
 
     Each job is a session of its own, led by a small supervisor, and goes on when the program that submitted
@@ -98,6 +99,8 @@ class LocalJobExecutor(SubmittingExecutor):
     * `queue_name`, `account` and `reservation_id` name things that only schedulers have; they change nothing;
     * `custom_attributes` for schedulers are theirs; there are none for this executor.
     """
+
+    commands_at_once = 1  # a job is started by this process itself
 
     config_class = LocalExecutorConfig
 

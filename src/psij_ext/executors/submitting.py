@@ -28,7 +28,8 @@ from psij_ext.executors.remembering import own_stderr
 from psij_ext.runtime import processes
 from psij_ext.runtime.callbacks import CallbackThread
 from psij_ext.runtime.followed import Followed
-from psij_ext.runtime.jobfolder import JobFolder, check_private, new_nonce
+from psij_ext.runtime.jobfolder import JobFolder, new_nonce
+from psij_ext.runtime.private import check_private
 from psij_ext.runtime.schedule import Pauses
 from psij_ext.runtime.script import make_absolute
 from psij_ext.runtime.settlement import OpenSubmission, give_up
@@ -324,7 +325,7 @@ class SubmittingExecutor(KeyedExecutor):
     def _follow_former(self, job: Job, native_id: str) -> None:
         """Let a job follow the one that was submitted before it under its key."""
         self._heirs.add(job.id)
-        self.attach(job, native_id)
+        self._attach_all([(job, native_id)], as_named=False)
         former = JobFolder.find(self.work_directory, native_id)
         if former is not None and not job.status.final:
             try:

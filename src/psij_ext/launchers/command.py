@@ -14,6 +14,10 @@ from psij_ext.runtime.script import known_resources
 class CommandLauncher(Launcher):
     """Starts a job's processes by a command that takes the job's own command as its last arguments."""
 
+    # Whether the command hands on words as they are, also where they look like options of its own, or divide programs
+    # from one another as a single colon does for srun (srun(1), "HETEROGENEOUS JOBS") and mpirun (mpirun(1)).
+    takes_any_word = False
+
     @abstractmethod
     def get_prefix(self, resources: ResourceSpecV1) -> list[str]:
         """Return what stands before the job's own command.
@@ -29,4 +33,7 @@ class CommandLauncher(Launcher):
         spec = job.spec
         if spec is None or spec.executable is None:
             raise InvalidJobException('JobSpec.executable: is missing')
-        return [*self.get_prefix(known_resources(spec.resources)), spec.executable, *(spec.arguments or ())]
+        prefix, command = self.get_prefix(known_resources(spec.resources)), [spec.executable, *(spec.arguments or ())]
+        if prefix and not self.takes_any_word and (command[0].startswith('-') or ':' in command):
+            command = ['/bin/bash', '-pc', 'exec -- "${@#x}"', 'psij-words', *(f'x{word}' for word in command)]
+        return [*prefix, *command]

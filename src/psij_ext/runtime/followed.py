@@ -24,6 +24,9 @@ from psij_ext.runtime.usage import Request, request_of
 
 logger = logging.getLogger(__name__)
 
+# By so many seconds those of a submitting host and of a scheduler may, before that is taken for another submission.
+_CLOCKS_DIFFER = 30.0
+
 Report = Callable[[Job, JobStatus, Optional[ExitInfo], bool], None]
 
 
@@ -41,9 +44,10 @@ class Followed:
     """
 
     __slots__ = (
-        'absent_since', 'cancel_acknowledged', 'exit_record', 'folder', 'folder_answers', 'job', 'last_seen',
-        'native_id', 'past_attempts', 'patience', 'progress', 'read_at', 'record_found_at', 'report', 'reported_run',
-        'stderr_path', 'submitted', 'taken_out', 'traceless_since', 'waited_at')
+        'absent_since', 'cancel_acknowledged', 'doubted', 'exit_record', 'folder', 'folder_answers',
+        'is_anothers', 'is_unnamed', 'job', 'last_seen', 'native_id', 'past_attempts', 'patience', 'progress',
+        'read_at', 'record_found_at', 'report', 'reported_run', 'stamp', 'stderr_path', 'submitted', 'taken_out',
+        'traceless_since', 'waited_at')
 
     def __init__(self, job: Job, native_id: str, folder: JobFolder | None, report: Report,
                  submitted: float | None = None, stderr_path: Path | None = None,
@@ -58,6 +62,10 @@ class Followed:
         self.cancel_acknowledged = False
         self.exit_record: ExitRecord | None = None
         self.progress: tuple[ProgressEntry, ...] = ()
+        # Whether what the queue says of this id may be about another job, or is so; and whether it was not told whose
+        # the id is when that was last asked for.
+        self.doubted = self.is_anothers = self.is_unnamed = False
+        self.stamp: str | None = None
         # Whether the folder could be read when that was last tried.
         self.folder_answers = True
         # So many runs are over for good: the queue has said since that the job waits for the next one.
@@ -101,9 +109,42 @@ class Followed:
         """
         self.reported_run, self.last_seen, self.past_attempts = (
             shadow.reported_run, shadow.last_seen, shadow.past_attempts)
+        self.doubted, self.is_anothers, self.stamp = shadow.doubted, shadow.is_anothers, shadow.stamp
         waited = shadow.last_seen is not None and shadow.last_seen.status.state is JobState.QUEUED
         if waited and not shadow.progress and shadow.exit_record is None:
             self.waited_at = asked_at
+
+    def doubt(self) -> None:
+        """Have it found out whether the queue tells of this job: a scheduler that lost its state gives ids twice."""
+        self.doubted = self.folder is not None
+
+    def is_stamped(self, stamp: str | None) -> None:
+        """Take in what tells the job of this id from another that may have it; None where nothing does."""
+        if stamp is None or stamp == self.stamp:
+            return
+        if self.stamp is not None or not self._fits(stamp):
+            self.doubt()
+        self.stamp = stamp
+
+    def _fits(self, stamp: str) -> bool:
+        """Whether a first stamp looks like this job's: a moment at which it was submitted, or a path in its folder."""
+        try:
+            return abs(float(stamp) - self.submitted) < _CLOCKS_DIFFER
+        except ValueError:
+            return self.folder is None or self.folder.job_id in stamp
+
+    def identify(self, folders: Mapping[str, str | None]) -> None:
+        """Take in from which folders the jobs were submitted that have these ids now.
+
+        :param folders: as the source tells them.
+        """
+        if self.folder is None or self.native_id not in folders:
+            self.doubted = False
+            return
+        name = folders[self.native_id]
+        # Between two questions a job may have been forgotten.
+        self.doubted = self.is_unnamed = name is None and not self.is_unnamed
+        self.is_anothers = not self.doubted and name != self.folder.job_id
 
     def is_absent(self, answer: Answer, last: Answer) -> None:
         """Find out whether it was taken out of its array, now that the queue does not know it.
@@ -127,10 +168,16 @@ class Followed:
         """
         queue_presence, in_queue = queue.about(self)
         accounting_presence, in_accounting = accounting.about(self)
-        if (in_queue is not None or in_accounting is not None) and (
+        if self.is_anothers and queue_presence is not Presence.UNKNOWN:
+            # Accounting is not asked for jobs that are in the queue, and would tell of the other one.
+            in_queue = in_accounting = None
+            queue_presence = accounting_presence = Presence.ABSENT
+        elif (in_queue is not None or in_accounting is not None) and (
                 self.folder is not None and self.folder_answers and self.folder.has_lost(self.native_id)):
             in_queue = in_accounting = None
             queue_presence, accounting_presence = _nothing_of(queue_presence), _nothing_of(accounting_presence)
+        if self.doubted and in_queue is not None:
+            queue_presence, in_queue = Presence.UNKNOWN, None
         if queue_presence is Presence.ABSENT and in_accounting is not None and _is_alive(in_accounting):
             # The queue would have it. Nobody has told accounting of the end: a controller that lost the job never will.
             accounting_presence, in_accounting = Presence.ABSENT, None

@@ -22,7 +22,7 @@ from psij_ext.core.observation import Observation
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import CommandError, FolderUnreadable, ParseError
-from psij_ext.runtime.events import Mailbox
+from psij_ext.runtime.events import Listener, Mailbox, hosts_for_hints
 from psij_ext.runtime.followed import Answer, Followed
 from psij_ext.runtime.judgement import Judgement, judge
 from psij_ext.runtime.schedule import QuerySchedule, Rhythm
@@ -61,6 +61,14 @@ class StatusSource(Protocol):
     def accounting(self, native_ids: Sequence[str], since: float) -> Mapping[str, Observation]:
         """The same for accounting, for jobs submitted after `since` (seconds since the epoch)."""
 
+    def folders(self, native_ids: Sequence[str]) -> Mapping[str, str | None]:
+        """Tell the names of the folders that these jobs were submitted from.
+
+        :return: None for jobs that the queue does not know, and for those of other users; jobs of which that cannot be
+            told are left out.
+        :raises CommandError: if it gave no answer; and as `queue`.
+        """
+
 
 class StatusMonitor:
     """Follows the jobs of one scheduler.
@@ -88,7 +96,9 @@ class StatusMonitor:
         self._unread: set[str] = set()
         self._attached: dict[str, set[str]] = {}  # folder name -> jobs that have another id than their folder
         self._cause_deadlines: dict[str, float] = {}
-        self._mailboxes: dict[Path, Mailbox] = {}
+        self._mailboxes: dict[tuple[Path, str | None], Mailbox] = {}
+        self._secrets: dict[bytes, str] = {}  # of the submissions of followed jobs -> folder names
+        self._heard: set[str] = set()
         self._queue = Answer()
         self._accounting = Answer()
         self._schedule = QuerySchedule(rhythm)
@@ -106,6 +116,14 @@ class StatusMonitor:
         """Why the scheduler gave no answer when it was last asked; None if it gave one."""
         return self._trouble
 
+    def has_told_usage(self, followed: Followed) -> bool:
+        """Whether nothing better is to come on what a job used that is over."""
+        in_accounting, in_queue = self._accounting.about(followed)[1], self._queue.about(followed)[1]
+        if in_queue is not None and not self._source.has_accounting and in_queue.queue_usage is not None:
+            return True
+        return any(said is not None and said.status.final and said.usage is not None
+                   for said in (in_accounting, in_queue))
+
     def set_rhythm(self, rhythm: Rhythm) -> None:
         """Ask in another rhythm from now on."""
         with self._lock:
@@ -113,19 +131,38 @@ class StatusMonitor:
             self._schedule.set_rhythm(rhythm, self._clock())
         self._woken.set()
 
-    def mailbox(self, work_directory: Path) -> Path:
-        """Give the folder in which scripts below this work directory drop their hints."""
+    def mailbox(self, work_directory: Path, hint_address: str | None = None) -> Path:
+        """Give the folder in which scripts below this work directory drop their hints.
+
+        :param hint_address: the address of this host at which it hears hints over the network too, or `auto`.
+        """
+        key = work_directory, hint_address
         with self._lock:
-            if work_directory not in self._mailboxes:
-                self._mailboxes[work_directory] = Mailbox(work_directory)
-            return self._mailboxes[work_directory].path
+            if key not in self._mailboxes:
+                self._mailboxes[key] = Mailbox(work_directory, self._listener(work_directory, hint_address))
+            return self._mailboxes[key].path
+
+    def _listener(self, work_directory: Path, hint_address: str | None) -> Listener | None:
+        if hint_address is None:
+            return None
+        try:
+            return Listener(hosts_for_hints(work_directory, hint_address), self._secrets, self._hear)
+        except (OSError, RuntimeError) as error:  # no address, or no thread any more
+            logger.debug('%s: no hints come over the network: %s', self._name, error)
+            return None
+
+    def _hear(self, names: set[str]) -> None:
+        """Look at the folders of these names soon."""
+        with self._lock:
+            self._heard |= names
+        self._woken.set()
 
     def follow(self, followed: Followed) -> None:
         """Follow a job from now on, until it is over."""
         with self._lock:
             idle = not self._followed
         self.take(followed)
-        self._start_thread()
+        self._begin()
         if idle:  # else the thread comes by soon, and need not disturb somebody who submits one job after the other
             self._woken.set()
 
@@ -137,14 +174,19 @@ class StatusMonitor:
         self._open.add(submission, asker)
         with self._lock:
             self._schedule.submitted(self._clock())
-        self._start_thread()
+        self._begin()
         self._woken.set()
 
-    def _start_thread(self) -> None:
+    def ask_usage(self, followed: Followed) -> None:
+        """Ask, in the next rounds, what a job used that is over."""
+        job = followed.job
+        if job.exit_info is None or not self._source.tells_usage:
+            return
         with self._lock:
-            if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+            self._unaccounted.add(followed, job.status, job.exit_info)
+            self._schedule.submitted(self._clock())
+        self._begin()
+        self._woken.set()
 
     def take(self, followed: Followed) -> None:
         """Take a job in for the next `poll_once`, without a thread that calls it."""
@@ -155,6 +197,8 @@ class StatusMonitor:
             self._unread.add(followed.job.id)
             if followed.folder is not None and followed.folder.job_id != followed.job.id:
                 self._attached.setdefault(followed.folder.job_id, set()).add(followed.job.id)
+            if followed.folder is not None and followed.folder.nonce is not None:
+                self._secrets[followed.folder.nonce.encode()] = followed.folder.job_id
             self._schedule.submitted(self._clock())
 
     def followed(self, job: Job) -> Followed | None:
@@ -216,6 +260,7 @@ class StatusMonitor:
                 if self._closed:
                     return
                 touched, self._unread = self._unread, set()
+                heard, self._heard = self._heard, set()
                 overdue = {job_id for job_id, deadline in self._cause_deadlines.items() if deadline <= now}
                 for job_id in overdue:
                     del self._cause_deadlines[job_id]
@@ -224,7 +269,7 @@ class StatusMonitor:
                 is_due = now >= self._schedule.next
                 jobs = list(self._followed.values()) if is_due else []
                 over = self._unaccounted.jobs if is_due else ()
-            for name in [name for box in boxes for name in box.empty()]:
+            for name in [*heard, *(name for box in boxes for name in box.empty())]:
                 touched.add(name)
                 touched |= self._attached.get(name, set())
             question = self._open.question(touched, is_due, others_ask=bool(jobs or over))
@@ -255,6 +300,7 @@ class StatusMonitor:
         except Exception as error:  # as for the queue
             self._query_failed(jobs, error, now)
             return
+        self._trouble = None
         with self._lock:
             self._schedule.answered(now, open_questions=bool(jobs))
 
@@ -271,6 +317,7 @@ class StatusMonitor:
             self._unaccounted.take()
             return set()
         self._trouble = None
+        identified = self._identify(jobs)
         for followed in jobs:
             if followed.native_id not in self._queue.observations:
                 followed.is_absent(self._queue, last)
@@ -286,8 +333,34 @@ class StatusMonitor:
         # What the last answer said of a job whose folder told something new at the same time was put aside.
         return {followed.job.id for followed in jobs
                 if followed.job.id in self._cause_deadlines or followed.read_at >= last.asked_at
-                or followed.absent_since is not None or followed.native_id in shared
+                or followed.absent_since is not None or followed.native_id in shared or followed.job.id in identified
                 or self._has_news(last.observations, followed.native_id)}
+
+    def _identify(self, jobs: Sequence[Followed]) -> set[str]:
+        """Find out whether the queue tells of these very jobs, where a scheduler may have given their ids to others.
+
+        :return: those of which that was asked.
+        """
+        doubted = []
+        stamps = getattr(self._queue.observations, 'stamps', {})
+        for followed in jobs:
+            followed.is_stamped(stamps.get(followed.native_id))
+            observation = self._queue.observations.get(followed.native_id)
+            # The script of a job that ended leaves a record, as a rule.
+            if observation is not None and observation.status.final and followed.exit_record is None:
+                followed.doubt()
+            if observation is not None and followed.doubted:
+                doubted.append(followed)
+        if not doubted:
+            return set()
+        try:
+            folders = self._source.folders([followed.native_id for followed in doubted])
+        except Exception as error:  # as for the queue
+            logger.debug('%s: whose jobs these are is not known: %s', self._name, error)
+        else:
+            for followed in doubted:
+                followed.identify(folders)
+        return {followed.job.id for followed in doubted}
 
     def _ask_accounting(self, jobs: Sequence[Followed | UnaccountedJob], now: float) -> None:
         if not jobs or not self._source.has_accounting:
@@ -319,7 +392,6 @@ class StatusMonitor:
 
     def _query_failed(self, jobs: Sequence[Followed], error: Exception, now: float) -> None:
         """A failed query says nothing about any job; the next one comes later and later, but comes."""
-        self._trouble = error
         with self._lock:
             self._schedule.failed(now)
         failures = self._schedule.failures
@@ -327,11 +399,14 @@ class StatusMonitor:
         self._queue = replace(self._queue, asked_for=frozenset())
         for followed in jobs:
             followed.absent_since = None
+            followed.doubt()  # it may come back without its state
         if not isinstance(error, _NO_ANSWER):
             logger.error('%s: the answer of the scheduler was read wrongly.', self._name, exc_info=error)
         level = logging.WARNING if failures == self._rhythm.failed_rounds + 1 else logging.DEBUG
         logger.log(level, '%s: the scheduler has not answered for %d rounds; no job is given up. %s',
                    self._name, failures, error)
+        # Without the frames, which would keep an executor alive that nobody needs any more.
+        self._trouble = error.with_traceback(None)
 
     def _look_safely(self, followed: Followed, now: float) -> None:
         try:
@@ -381,16 +456,8 @@ class StatusMonitor:
         for passed in entered:
             followed.report(followed.job, passed, None, False)
         followed.report(followed.job, status, judgement.exit_info, False)
-        if self._asks_afterwards and self._source.tells_usage and not self._has_told_usage(followed):
+        if self._asks_afterwards and self._source.tells_usage and not self.has_told_usage(followed):
             self._unaccounted.add(followed, status, judgement.exit_info)
-
-    def _has_told_usage(self, followed: Followed) -> bool:
-        """Whether nothing better is to come on what a job used that is over."""
-        in_accounting, in_queue = self._accounting.about(followed)[1], self._queue.about(followed)[1]
-        if in_queue is not None and not self._source.has_accounting and in_queue.queue_usage is not None:
-            return True
-        return any(said is not None and said.status.final and said.usage is not None
-                   for said in (in_accounting, in_queue))
 
     def _report_missed_requeue(self, followed: Followed, state: JobState) -> None:
         """Report that a job waited once more: a scheduler may start it before anybody sees it wait (OpenPBS does).
@@ -405,6 +472,8 @@ class StatusMonitor:
 
     def _forget(self, followed: Followed) -> None:
         self._followed.pop(followed.job.id, None)
+        if followed.folder is not None and followed.folder.nonce is not None:
+            self._secrets.pop(followed.folder.nonce.encode(), None)
         if followed.folder is not None and followed.folder.job_id in self._attached:
             others = self._attached[followed.folder.job_id] - {followed.job.id}
             if others:
@@ -413,6 +482,12 @@ class StatusMonitor:
                 del self._attached[followed.folder.job_id]
 
     # -- time
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
 
     def _run(self) -> None:
         while True:

@@ -98,6 +98,9 @@ class _AnyOf:
     def accounting(self, native_ids: Sequence[str], since: float) -> Mapping[str, Observation]:
         return self._shared.members[0].source.accounting(native_ids, since)
 
+    def folders(self, native_ids: Sequence[str]) -> Mapping[str, str | None]:
+        return self._shared.members[0].source.folders(native_ids)
+
 
 class _Monitors:
     """The monitors of this process."""

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from psij_ext.runtime import processes
+from psij_ext.runtime.private import check_own_folder, make_folders
 
 # In the order in which a place goes from one to the next.
 _KINDS = ('held', 'waiting', 'running')
@@ -50,8 +51,10 @@ class Slots:
             name = f'{time.monotonic_ns():020d}.{pid}.{start_time}.{cores}'
             line = self.path / ('held' if is_held else 'waiting')
             if is_held:  # the other folders may be those of an older version
-                line.mkdir(0o700, exist_ok=True)
-            os.close(os.open(line / name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+                make_folders(line)
+            descriptor = os.open(line / name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            os.fchmod(descriptor, 0o600)  # whatever the umask left of it
+            os.close(descriptor)
         return name
 
     def waiting(self) -> frozenset[str]:
@@ -88,16 +91,30 @@ class Slots:
             os.close(descriptor)
 
     def _open_lock(self) -> int:
-        return os.open(self.path / 'lock', os.O_RDWR)
+        descriptor = os.open(self.path / 'lock', os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            # Whose places these are, the supervisors of jobs believe.
+            for folder in (self.path, self.path / 'waiting', self.path / 'running'):
+                check_own_folder(folder)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
 
     def _make(self) -> None:
         """Make what is missing; the lock comes last, so that where it is, all is."""
-        self.path.mkdir(0o700, parents=True, exist_ok=True)
-        for kind in _KINDS:
-            (self.path / kind).mkdir(0o700, exist_ok=True)
+        state = self.path.parents[2]
+        make_folders(state)
+        check_own_folder(state.resolve())
+        for folder in (*self.path.parents[1::-1], self.path, *(self.path / kind for kind in _KINDS)):
+            make_folders(folder)
+            check_own_folder(folder)
         with contextlib.suppress(FileExistsError):
             os.mkfifo(self.path / 'wake', 0o600)
-        os.close(os.open(self.path / 'lock', os.O_CREAT | os.O_RDWR, 0o600))
+            os.chmod(self.path / 'wake', 0o600)  # whatever the umask left of it
+        descriptor = os.open(self.path / 'lock', os.O_CREAT | os.O_NOFOLLOW | os.O_RDWR, 0o600)
+        os.fchmod(descriptor, 0o600)
+        os.close(descriptor)
         self._remove_old()
 
     def _remove_old(self) -> None:

@@ -7,6 +7,7 @@ import signal
 
 import common_dependencies
 import common_scenes
+from common_absences import usage_of_a_success_that_nobody_followed
 from scenes_of_truth import Played, Scene
 from slurm_stage import SlurmScenes, SlurmStage
 from stage_of_truth import STAY
@@ -20,6 +21,7 @@ scene.take_all(common_scenes.ENDS)
 scene.take_all(common_dependencies.DEPENDENCIES)
 scene(common_scenes.success_and_its_usage)
 scene(common_scenes.usage_of_jobs_that_tell_nothing_themselves)
+scene(usage_of_a_success_that_nobody_followed)
 scene(common_scenes.element_of_an_array_cancelled_by_others_while_running)
 
 

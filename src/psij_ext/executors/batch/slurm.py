@@ -51,6 +51,9 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
     label_options = {
         'name': '--job-name', 'scheduler_output': '--output', 'queue_name': '--partition', 'account': '--account',
         'reservation_id': '--reservation', 'qos': '--qos'}
+    # slurmctld refuses more with "Pathname of a file, directory or other parameter too long" (seen in 22.05).
+    longest_labels = {'name': 1024, 'comment': 1024}
+    longest_value = 1024
     refused_attributes = {
         'array': 'one job is one job here', 'a': 'one job is one job here',
         'chdir': 'use JobSpec.directory', 'D': 'use JobSpec.directory',
@@ -232,10 +235,10 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         """Tell whether the controller was not reached; a scancel that timed out was seen to take effect later."""
         return result.exit_code != 0 and any(message in result.error_text for message in _NO_ANSWER)
 
-    def get_origins_command(self) -> list[str]:
-        """Return the squeue command for the folders from which this user's jobs in any state were submitted."""
-        return [
-            'squeue', '--noheader', '--states=all', f'--Format={slurm_records.ORIGIN_FORMAT}', f'--user={self.user}']
+    def get_origins_command(self, native_ids: Sequence[str] = ()) -> list[str]:
+        """Return the squeue command for the folders from which jobs in any state were submitted."""
+        return ['squeue', '--noheader', '--states=all', f'--Format={slurm_records.ORIGIN_FORMAT}',
+                *(self._selection(native_ids) if native_ids else [f'--user={self.user}'])]
 
     def parse_origins(self, result: CommandResult) -> Mapping[str, str]:
         """Read the folders by the jobs' ids.
