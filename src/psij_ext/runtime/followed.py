@@ -117,10 +117,8 @@ class Followed:
         """Have it found out whether the queue tells of this job: a scheduler that lost its state gives ids twice."""
         self.doubted = self.folder is not None
 
-    def is_stamped(self, stamp: str | None) -> None:
-        """Take in what tells the job of this id from another that may have it; None where nothing does."""
-        if stamp is None or stamp == self.stamp:
-            return
+    def is_stamped(self, stamp: str) -> None:
+        """Take in another stamp than the last: what the queue says that tells jobs apart which have one id."""
         if self.stamp is not None or not self._fits(stamp):
             self.doubt()
         self.stamp = stamp

@@ -336,7 +336,9 @@ class StatusMonitor:
         doubted = []
         stamps = getattr(self._queue.observations, 'stamps', {})
         for followed in jobs:
-            followed.is_stamped(stamps.get(followed.native_id))
+            stamp = stamps.get(followed.native_id)
+            if stamp is not None and stamp != followed.stamp:
+                followed.is_stamped(stamp)
             observation = self._queue.observations.get(followed.native_id)
             # The script of a job that ended leaves a record, as a rule.
             if observation is not None and observation.status.final and followed.exit_record is None:
