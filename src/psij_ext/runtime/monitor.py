@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 _LONGEST_SLEEP = 60.0
 _NO_ANSWER = (CommandError, ParseError)
+# In one round so many jobs are asked for by themselves; others have their turn in the next one.
+_MOST_RECORDS = 8
 
 
 def seconds_since_boot() -> float:
@@ -67,6 +69,12 @@ class StatusSource(Protocol):
         :return: None for jobs that the queue does not know, and for those of other users; jobs of which that cannot be
             told are left out.
         :raises CommandError: if it gave no answer; and as `queue`.
+        """
+
+    def accounted_folder(self, native_id: str, since: float) -> str | None:
+        """Tell the same of one job that accounting knows, submitted after `since`; None where it cannot tell.
+
+        :raises CommandError: if it gave no answer.
         """
 
 
@@ -317,6 +325,7 @@ class StatusMonitor:
             self._schedule.answered(now, open_questions=bool(self._cause_deadlines) or any(
                 followed.cancel_acknowledged for followed in jobs))
         self._ask_accounting([job for job in asked if self._wants_accounting(job)], now)
+        self._identify_accounted(jobs)
         if not self._source.tells_usage:  # known since it was asked
             self._unaccounted.clear()
         self._unaccounted.take(self._accounting, self._queue, has_accounting=self._source.has_accounting)
@@ -355,6 +364,26 @@ class StatusMonitor:
             for followed in doubted:
                 followed.identify(folders)
         return {followed.job.id for followed in doubted}
+
+    def _identify_accounted(self, jobs: Sequence[Followed]) -> None:
+        """Find out whether accounting tells of these very jobs: it does so of the latest that had an id."""
+        asked = 0
+        for followed in jobs:
+            told = self._accounting.observations.get(followed.native_id)
+            known = followed.native_id not in self._queue.observations and told is not None and told.status.final
+            submitted = told.usage.submit_time if known and told is not None and told.usage is not None else None
+            if submitted is None or not followed.is_accounted_later(submitted.timestamp()):
+                continue
+            asked += 1
+            followed.accounting_doubted = True
+            if asked > _MOST_RECORDS:
+                continue
+            try:
+                name = self._source.accounted_folder(followed.native_id, followed.submitted)
+            except Exception as error:  # as for the queue
+                logger.debug('%s: whose job %s is is not known: %s', self._name, followed.native_id, error)
+            else:
+                followed.identify_accounted(name, submitted.timestamp())
 
     def _ask_accounting(self, jobs: Sequence[Followed | UnaccountedJob], now: float) -> None:
         if not jobs or not self._source.has_accounting:
