@@ -19,10 +19,10 @@ from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import CommandError, SubmitException
 from psij_ext.executors.submitting import SubmittingExecutor
+from psij_ext.runtime.answers import StatusSource
 from psij_ext.runtime.ending import keep_end, kept_end
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.look import SilentSource
-from psij_ext.runtime.monitor import StatusSource
 from psij_ext.runtime.schedule import Rhythm
 
 NOW = time.time()

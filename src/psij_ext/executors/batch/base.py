@@ -36,6 +36,7 @@ from psij_ext.executors.bulk import BulkExecutor
 from psij_ext.executors.configuration import own_config
 from psij_ext.executors.control import Ownership
 from psij_ext.runtime import processes
+from psij_ext.runtime.answers import StatusSource
 from psij_ext.runtime.command import (
     CommandResult,
     CommandRunner,
@@ -46,7 +47,6 @@ from psij_ext.runtime.command import (
 from psij_ext.runtime.evidence import Patience
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.limits import size_of
-from psij_ext.runtime.monitor import StatusSource
 from psij_ext.runtime.schedule import Pace, Rhythm
 from psij_ext.runtime.script import export_lines, script_context
 from psij_ext.runtime.settlement import Origins
