@@ -6,6 +6,7 @@ import contextlib
 import copy
 import os
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Callable, ClassVar
@@ -24,8 +25,7 @@ from psij_ext.runtime.script import make_absolute
 
 Phase = Callable[[Stage, 'Fault'], None]
 DEAD = {**processes.this_process(), 'pid': 4_000_000, 'start_time': 1}
-SETTINGS: dict[str, Any] = {'command_timeout': 5, 'submit_timeout': 5, 'submit_retry_time': 0, 'absence_grace': 30}
-SETTINGS_AROUND = {**SETTINGS, 'absence_grace': 1}
+SETTINGS: dict[str, Any] = {'command_timeout': 5, 'submit_timeout': 5, 'submit_retry_time': 0, 'absence_grace': 1}
 
 
 class Fault:
@@ -35,7 +35,6 @@ class Fault:
     """
 
     all_kinds: ClassVar[tuple[str, ...]] = ('submit', 'cancel', 'ask')
-    rounds: ClassVar[int] = 2
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -52,14 +51,14 @@ class Fault:
             yield
 
     def await_rounds(self) -> None:
-        """Wait until some more commands went wrong."""
-        self._runner.await_faults(self.rounds)
+        """Wait for more commands that go wrong, for longer than a job may be absent."""
+        began = time.monotonic()
+        while time.monotonic() < began + 1.5 * SETTINGS['absence_grace']:
+            self._runner.await_fault()
 
 
 class FaultAround(Fault):
     """What goes wrong around the commands, which themselves do what they should."""
-
-    rounds = 6  # for longer than a job may be absent
 
     def __init__(self, trouble: Trouble) -> None:
         super().__init__('none')
