@@ -39,6 +39,8 @@ class FakeSource:
         self.rows: dict[str, Observation] = {}
         self.accounts: dict[str, Observation] = {}
         self.names: dict[str, str | None] = {}
+        self.accounted_names: dict[str, str] = {}
+        self.records_asked_for: list[str] = []
         self.names_asked_for: list[Sequence[str]] = []
         self.names_failure: Exception | None = None
         self.stamps: dict[str, str] = {}
@@ -69,6 +71,12 @@ class FakeSource:
         if self.names_failure is not None:
             raise self.names_failure
         return {native_id: self.names[native_id] for native_id in native_ids if native_id in self.names}
+
+    def accounted_folder(self, native_id: str, since: float) -> str | None:
+        self.records_asked_for.append(native_id)
+        if self.names_failure is not None:
+            raise self.names_failure
+        return self.accounted_names.get(native_id)
 
     def accounting(self, native_ids: Sequence[str], since: float) -> Mapping[str, Observation]:
         self.accounting_asked_for.append(list(native_ids))

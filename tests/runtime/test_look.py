@@ -49,6 +49,9 @@ class Scheduler:
     def folders(self, native_ids: Sequence[str]) -> Mapping[str, str | None]:
         return {}
 
+    def accounted_folder(self, native_id: str, since: float) -> str | None:
+        return None
+
     def accounting(self, native_ids: Sequence[str], since: float) -> Mapping[str, Observation]:
         return {name: seen for name, seen in self.accounted.items() if name in native_ids}
 

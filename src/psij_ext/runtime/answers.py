@@ -16,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 # How a source says that it does not know now; whatever else it raises is a mistake in it.
 NO_ANSWER = (CommandError, ParseError)
+# In one round so many jobs are asked for by themselves; others have their turn in the next one.
+_MOST_RECORDS = 8
 
 
 class StatusSource(Protocol):
@@ -45,6 +47,12 @@ class StatusSource(Protocol):
         :return: None for jobs that the queue does not know, and for those of other users; jobs of which that cannot be
             told are left out.
         :raises CommandError: if it gave no answer; and as `queue`.
+        """
+
+    def accounted_folder(self, native_id: str, since: float) -> str | None:
+        """Tell the same of one job that accounting knows, submitted after `since`; None where it cannot tell.
+
+        :raises CommandError: if it gave no answer.
         """
 
 
@@ -84,7 +92,9 @@ class Answers:
         doubted = []
         stamps = getattr(self.queue.observations, 'stamps', {})
         for followed in jobs:
-            followed.is_stamped(stamps.get(followed.native_id))
+            stamp = stamps.get(followed.native_id)
+            if stamp is not None and stamp != followed.stamp:
+                followed.is_stamped(stamp)
             observation = self.queue.observations.get(followed.native_id)
             # The script of a job that ended leaves a record, as a rule.
             if observation is not None and observation.status.final and followed.exit_record is None:
@@ -101,6 +111,26 @@ class Answers:
             for followed in doubted:
                 followed.identify(folders)
         return {followed.job.id for followed in doubted}
+
+    def identify_accounted(self, jobs: Sequence[Followed]) -> None:
+        """Find out whether accounting tells of these very jobs: it does so of the latest that had an id."""
+        asked = 0
+        for followed in jobs:
+            told = self.accounting.observations.get(followed.native_id)
+            known = followed.native_id not in self.queue.observations and told is not None and told.status.final
+            submitted = told.usage.submit_time if known and told is not None and told.usage is not None else None
+            if submitted is None or not followed.is_accounted_later(submitted.timestamp()):
+                continue
+            asked += 1
+            followed.accounting_doubted = True
+            if asked > _MOST_RECORDS:
+                continue
+            try:
+                name = self._source.accounted_folder(followed.native_id, followed.submitted)
+            except Exception as error:  # as for the queue
+                logger.debug('%s: whose job %s is is not known: %s', self._name, followed.native_id, error)
+            else:
+                followed.identify_accounted(name, submitted.timestamp())
 
     def ask_accounting(self, jobs: Iterable[Followed | UnaccountedJob], now: float) -> None:
         """Ask accounting for those jobs of which the queue does not tell all that it may know."""

@@ -66,6 +66,9 @@ class SilentSource:
     def folders(self, native_ids: Sequence[str]) -> Mapping[str, str | None]:
         return {}
 
+    def accounted_folder(self, native_id: str, since: float) -> str | None:
+        return None
+
 
 def look(source: StatusSource, jobs: Sequence[Followed], usage: bool = False) -> Look:
     """Look at jobs once: at their folders, and with one query at those that are not over.

@@ -252,6 +252,7 @@ class StatusMonitor:
             self._schedule.answered(now, open_questions=bool(self._cause_deadlines) or any(
                 followed.cancel_acknowledged for followed in jobs))
         self._answers.ask_accounting(asked, now)
+        self._answers.identify_accounted(jobs)
         if not self._source.tells_usage:  # known since it was asked
             self._unaccounted.clear()
         self._unaccounted.take(

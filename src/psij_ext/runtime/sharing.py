@@ -102,6 +102,9 @@ class _AnyOf:
     def folders(self, native_ids: Sequence[str]) -> Mapping[str, str | None]:
         return self._shared.members[0].source.folders(native_ids)
 
+    def accounted_folder(self, native_id: str, since: float) -> str | None:
+        return self._shared.members[0].source.accounted_folder(native_id, since)
+
 
 class _Monitors:
     """The monitors of this process."""

@@ -277,6 +277,16 @@ class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
         return {native_id: next(filter(None, map(told.get, (native_id, *self.spellings(native_id)))), None)
                 for native_id in asked}
 
+    def folder_on_record(self, native_id: str, since: float) -> str | None:
+        """Ask for the record of a job, and return the name of the folder that it was submitted from.
+
+        :param since: when it was submitted at the earliest, in seconds since the epoch.
+        :return: None where the record does not tell it.
+        :raises CommandError: if nothing is known of the job, or the scheduler does not answer.
+        """
+        folder = self.origin_on_record(self._control.record(native_id, since))
+        return None if folder is None else Path(folder).name
+
     def _ownership(self, jobs: Sequence[Tuple[Job, str]]) -> Ownership:
         ownership = super()._ownership(jobs)
         names = {job.id: folder.job_id for job, _ in jobs
