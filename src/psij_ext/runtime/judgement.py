@@ -220,7 +220,7 @@ def _ended_without_record(source: Observation, evidence: Evidence, patience: Pat
     """
     canceled = evidence.cancel_acknowledged and evidence.leaves_record
     if not canceled and (source.reason is ExitReason.DEPENDENCY_FAILED
-                         or (evidence.in_vain is not None and source.reason in _WITHOUT_CAUSE)):
+                         or (evidence.in_vain is not None and _is_without_cause(source))):
         why = evidence.in_vain or source.status.message or _IN_VAIN
         return _in_vain(why, source.status.time, source.status.metadata)
     # Slurm leaves the reason why a job waited in vain on one that was cancelled while it did.
@@ -239,6 +239,12 @@ def _in_vain(message: str, time: float | None = None, metadata: Mapping[str, obj
     """Say that a job could never begin; no exit code is its own."""
     status = JobStatus(JobState.FAILED, time=time, message=message, metadata=None if metadata is None else {**metadata})
     return Judgement(status, ExitInfo(ExitReason.DEPENDENCY_FAILED, message=message))
+
+
+def _is_without_cause(source: Observation) -> bool:
+    """Whether the scheduler says that somebody ended the job, or that nobody began it, and no more."""
+    canceled = source.status.state is JobState.CANCELED and source.reason in (None, ExitReason.CANCELED)
+    return canceled or source.reason is ExitReason.NEVER_STARTED
 
 
 def _put_off(evidence: Evidence) -> Observation | None:
@@ -270,8 +276,6 @@ def _ended_by_scheduler(source: Observation) -> Judgement:
 
 
 _BY_ITSELF = (ExitReason.EXITED, ExitReason.SIGNALED)
-# What a scheduler says of a job that it ended, or that nobody started, where it does not know why.
-_WITHOUT_CAUSE = (None, ExitReason.CANCELED, ExitReason.NEVER_STARTED)
 _REASONS = {
     JobState.COMPLETED: ExitReason.EXITED,
     JobState.FAILED: ExitReason.EXITED,
