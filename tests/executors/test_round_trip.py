@@ -91,3 +91,19 @@ def test_a_program_whose_locale_knows_only_ascii_submits_what_is_written(execpar
     assert told['words'].split(b'\0')[3:] == ['ü'.encode(), '日'.encode() + b'\xff', b'']
     assert 'Ä=ö'.encode() in told['environment'].split(b'\0')
     assert told['directory'] == os.fsencode(directory)
+
+
+def test_words_that_launchers_heed_arrive(execparams: ExecParams, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A colon divides programs for srun and mpirun, and what begins with a hyphen looks like an option of theirs."""
+    programs = execparams.folder / 'programs'
+    programs.mkdir()
+    words = ['-n', '2', '--', '', 'x:', '-', '--help']
+    for name in ('-x', '-a=b', 'odd'):
+        (programs / name).write_text('#!/bin/sh\nprintf "<%s>" "$V" "$@"\n')
+        (programs / name).chmod(0o700)
+    monkeypatch.setenv('PATH', f'{programs}:{os.environ["PATH"]}')
+    for name in ('-x', '-a=b', 'odd'):
+        for environment in ({'V': 'v'}, {}):
+            for passed in (words, [':', *words, ':']):
+                shown = ''.join(f'<{word}>' for word in (environment.get('V', ''), *passed))
+                assert execparams.succeed(execparams.job(name, passed, environment=environment)) == shown

@@ -101,7 +101,7 @@ class Scene:
         self.clock = Clock()
         self.source = FakeSource(self.clock, has_accounting)
         self.monitor = StatusMonitor(self.source, rhythm, 'monitor of a test', clock=lambda: self.clock.now)
-        self.mailbox = self.monitor.mailbox(work)
+        self.mailbox = self.monitor.hints.mailbox(work)
         self.seen: dict[str, list[JobState]] = {}
 
     def follow(self, native_id: str, spec: JobSpec | None = None, has_folder: bool = True, job: Job | None = None,

@@ -163,6 +163,15 @@ def test_what_is_on_another_host_cannot_be_staged(place: str) -> None:
             staged(spec)
 
 
+def test_a_uri_of_a_staged_file_may_have_escaped_characters() -> None:
+    stages = {'stage_in': {StageIn(URI('file:///a%20b/%2541'), 'x')}, 'stage_out': {StageOut('x', URI('file://localhost/c%0a'))}}
+    context = staged(JobSpec('/bin/date', **stages))  # type: ignore[arg-type]
+    assert [each['source'] for each in context['stage_in']] == ['/a b/%41']  # type: ignore[attr-defined]
+    assert [each['target'] for each in context['stage_out']] == ['/c\n']  # type: ignore[attr-defined]
+    by_path = staged(JobSpec('/bin/date', stage_in={StageIn('a%20b', 'x')}))['stage_in']
+    assert [each['source'] for each in by_path] == [str(Path.cwd() / 'a%20b')]  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize('path', ['..', '../x', 'a/../../x', 'a/..', '.', '/', '/etc', '/here', '/here/sub', '/here/sub/../x', '/here/submarine'])
 def test_only_what_lies_inside_the_directory_is_cleaned_up(path: str) -> None:
     with pytest.raises(InvalidJobException, match=r'JobSpec\.cleanup'):

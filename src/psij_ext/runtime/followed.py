@@ -15,10 +15,11 @@ from psij_ext.core.observation import Observation, Observations
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import FolderUnreadable
+from psij_ext.runtime.dependencies import why_in_vain
 from psij_ext.runtime.evidence import USUAL_PATIENCE, Evidence, Patience, Presence
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.last_words import explanation
-from psij_ext.runtime.records import ExitRecord, ProgressEntry, TermNote
+from psij_ext.runtime.records import DEPENDENCY_PHASE, ExitRecord, ProgressEntry, TermNote
 from psij_ext.runtime.usage import Request, request_of
 
 logger = logging.getLogger(__name__)
@@ -228,6 +229,7 @@ class Followed:
             last_seen=self.last_seen, taken_out=self.taken_out,
             term_note=self._term_note() if nowhere and current_record is None else None,
             cancel_acknowledged=self.cancel_acknowledged,
+            in_vain=self._in_vain(current_record, ended and not progress),
             leaves_record=self.folder is not None,
             folder_answers=self.folder_answers,
             time_limit=self._time_limit,
@@ -236,6 +238,10 @@ class Followed:
             waited_for_cause=None if self.record_found_at is None else now - self.record_found_at,
             traceless_for=None if self.traceless_since is None else now - self.traceless_since,
             absent_for=None if self.absent_since is None else queue.asked_at - self.absent_since)
+
+    def _in_vain(self, record: ExitRecord | None, never_began: bool) -> str | None:
+        waited = never_began if record is None else record.phase == DEPENDENCY_PHASE
+        return why_in_vain(self.folder) if waited and self.folder is not None and self.folder_answers else None
 
     def _never_began(self) -> bool:
         """Whether the latest run of its script has left no trace in a folder that can be read: it claims the folder.

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Hashable, Mapping, Sequence
 
 from psij_ext.core.observation import Observation
+from psij_ext.runtime.answers import StatusSource
 from psij_ext.runtime.forking import renew_in_children
-from psij_ext.runtime.monitor import StatusMonitor, StatusSource
+from psij_ext.runtime.monitor import StatusMonitor
 from psij_ext.runtime.schedule import Rhythm
 
 
