@@ -107,18 +107,28 @@ JOBS = """if True:
     import json, os, sys
     from datetime import timedelta
     import psij_ext
+    from psij_ext.executors.local import LocalExecutorConfig, LocalJobExecutor
+
+    def submit(executor, script):
+        job = psij_ext.Job(psij_ext.JobSpec('/bin/sh', ['-c', script]))
+        executor.submit(job)
+        return job
 
     def run(*scripts):
         told = []
-        with psij_ext.JobExecutor.get_instance('local') as executor:
+        with LocalJobExecutor(config=LocalExecutorConfig(max_processes=1)) as executor:
             for script in scripts:
-                job = psij_ext.Job(psij_ext.JobSpec('/bin/sh', ['-c', script]))
-                executor.submit(job)
-                if 'sleep' in script:
+                before = submit(executor, 'sleep 200') if script == 'cancelled while it waits' else None
+                job = submit(executor, script)
+                if script == 'sleep 100':
                     job.wait(target_states=[psij_ext.JobState.ACTIVE])
+                if script in ('sleep 100', 'cancelled while it waits'):
                     job.cancel()
                 job.wait(timedelta(seconds=50))
                 told.append(str(job.status.state))
+                if before is not None:
+                    before.cancel()
+                    before.wait(timedelta(seconds=50))
         return told
 
     run('exit 3', 'sleep 100') # what it needs of Python, nobody may be allowed to read
@@ -128,7 +138,7 @@ JOBS = """if True:
     os.setuid(65534)
     os.umask(int(mask, 8))
     os.environ['XDG_STATE_HOME'] = f'{home}/state/s'
-    print(json.dumps(run('umask > umask', 'exit 3', 'sleep 100', 'kill -KILL 0')))
+    print(json.dumps(run('umask > umask', 'exit 3', 'sleep 100', 'kill -KILL 0', 'cancelled while it waits')))
 """
 
 
@@ -144,7 +154,7 @@ def test_a_user_with_any_umask_can_run_jobs(mask: str) -> None:
         done = subprocess.run([sys.executable, '-c', JOBS, home, mask], cwd=home, capture_output=True, text=True,
                               env={**os.environ, 'XDG_STATE_HOME': f'{home}/first', 'PYTHONPATH': f'{home}/src'})
         assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout) == ['COMPLETED', 'FAILED', 'CANCELED', 'FAILED'], done.stderr
+        assert json.loads(done.stdout) == ['COMPLETED', 'FAILED', 'CANCELED', 'FAILED', 'CANCELED'], done.stderr
         assert int((home / 'umask').read_text(), 8) == int(mask, 8)
         everything = [*(home / 'state').rglob('*')]
         assert {path.lstat().st_uid for path in everything} == {NOBODY}

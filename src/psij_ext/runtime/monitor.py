@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 _LONGEST_SLEEP = 60.0
 
 
-
 def seconds_since_boot() -> float:
     """Tell the time by a clock that goes on while the machine sleeps: what was said before is old then."""
     return time.clock_gettime(getattr(time, 'CLOCK_BOOTTIME', time.CLOCK_MONOTONIC))
