@@ -11,17 +11,21 @@ import pytest
 from simple_dialect import FakeRunner, SimpleExecutor, folder_of, result
 
 from psij_ext import (
+    ExitInfo,
     ExitReason,
     InvalidJobException,
     Job,
     JobAttributes,
     JobSpec,
     JobState,
+    JobStatus,
     SubmitException,
 )
 from psij_ext.core.dependencies import Dependencies
 from psij_ext.executors.batch import BatchSchedulerExecutorConfig
 from psij_ext.runtime.command import CommandResult
+from psij_ext.runtime.dependencies import why_in_vain
+from psij_ext.runtime.ending import keep_end
 
 PATIENCE = timedelta(seconds=30)
 OTHERS = ('after_ok', 'after_any', 'after_not_ok')
@@ -235,6 +239,22 @@ def test_a_later_program_knows_it_too(waiting: WaitingExecutor, runner: FakeRunn
         assert attached.wait(PATIENCE)
     assert attached.exit_info is not None
     assert attached.exit_info.reason is ExitReason.DEPENDENCY_FAILED
+
+
+@pytest.mark.parametrize(('state', 'why'), [('COMPLETED', None), ('CANCELED', 'is CANCELED'), ('FAILED', 'is FAILED')])
+def test_what_was_found_out_of_an_end_counts_more_than_its_record(
+    waiting: WaitingExecutor, states: dict[str, str], state: str, why: str | None,
+) -> None:
+    """A job that is cancelled may call that a success; one that is killed leaves no record."""
+    other = submitted(waiting)
+    vain = folder_of(waiting, submitted(waiting, after_ok=[other]))
+    assert why_in_vain(vain) is None
+    folder = folder_of(waiting, other)
+    reason = ExitReason.CANCELED if state == 'CANCELED' else ExitReason.EXITED
+    keep_end(folder, JobStatus(JobState[state], 5.0), ExitInfo(reason))
+    assert (why in str(why_in_vain(vain))) if why else (why_in_vain(vain) is None)
+    (folder.path / 'exit').write_text('attempt=1\nnative_id=1\nexit_code=0\nphase=done\nterm=1\nended=1.5\n')
+    assert (why in str(why_in_vain(vain))) if why else (why_in_vain(vain) is None)
 
 
 @pytest.mark.parametrize('record', [None, 5, [], 'x', {'after_ok': '1'}, {'after_ok': None}, {'other': ['1']}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from local_machine import PATIENCE, Machine, end, kill_session, leader, program, runs, until
 
 from psij_ext import ExitReason, InvalidJobException, Job, JobSpec, JobState
+from psij_ext.installation import data_folder
 from psij_ext.runtime import processes
 
 QUEUED, ACTIVE, COMPLETED, FAILED = JobState.QUEUED, JobState.ACTIVE, JobState.COMPLETED, JobState.FAILED
@@ -33,8 +35,9 @@ def test_a_job_that_waits_for_another_keeps_no_core(machine: Machine) -> None:
     first = machine.running(executor, 'touch ready; await go')
     second = submit_after(machine, executor, 'echo second >> log', after_ok=[first])
     third = machine.shell(executor, 'echo third >> log; await on')
+    fourth = machine.shell(executor, 'echo fourth >> log')
     assert len(held(machine)) == 1
-    assert executor.list() == [str(job.native_id) for job in (first, second, third)]
+    assert executor.list() == [str(job.native_id) for job in (first, second, third, fourth)]
     (machine.folder / 'go').touch()
     assert end(first)[0] is COMPLETED
     assert third.wait(PATIENCE, ACTIVE)
@@ -42,7 +45,7 @@ def test_a_job_that_waits_for_another_keeps_no_core(machine: Machine) -> None:
     assert second.status.state is QUEUED
     (machine.folder / 'on').touch()
     assert end(second)[0] is COMPLETED
-    assert (machine.folder / 'log').read_text().split() == ['third', 'second']
+    assert (machine.folder / 'log').read_text().split() == ['third', 'fourth', 'second']
 
 
 def test_those_that_are_let_go_at_once_share_the_cores(machine: Machine) -> None:
@@ -58,7 +61,14 @@ def test_those_that_are_let_go_at_once_share_the_cores(machine: Machine) -> None
     assert {*at_once} <= {'1', '2'}
 
 
-def test_a_long_chain(machine: Machine) -> None:
+def test_a_long_chain(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is woken by the end of the one before; it would look by itself, but here not in time."""
+    templates = shutil.copytree(data_folder('templates'), machine.folder / 'templates')
+    supervisor = templates / 'local' / 'supervisor.sh'
+    patient = supervisor.read_text().replace('read -r -t 2 -u 8', 'read -r -t 1000 -u 8')
+    assert patient != supervisor.read_text()
+    supervisor.write_text(patient)
+    monkeypatch.setattr('psij_ext.executors.local._TEMPLATES', templates)
     executor = machine.executor(max_processes=4)
     jobs = [machine.running(executor, 'touch ready; await go')]
     for number in range(15):
@@ -87,7 +97,8 @@ def test_a_job_that_has_lost_its_supervisor_is_not_over(machine: Machine) -> Non
     os.kill(leader(first), signal.SIGKILL)
     until(lambda: not runs(leader(first)))
     assert runs(script_of_orphan(first))
-    assert second.wait(PATIENCE, QUEUED)
+    for _ in range(5):  # whoever ends lets it look at what it waits for
+        assert end(machine.shell(executor, 'true'))[0] is COMPLETED
     assert second.status.state is QUEUED
     (machine.folder / 'log').touch()
     (machine.folder / 'go').touch()
