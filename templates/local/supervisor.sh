@@ -201,6 +201,7 @@ psij_run_script() {
     } 2>&5 5>&- &
     psij_script=$!
     set +m
+    umask 077
     [ -z "$psij_limit" ] || psij_start_timer "$psij_limit" USR1
     while [ -z "$psij_asked" ]; do
         psij_interrupted=
@@ -244,7 +245,6 @@ psij_start_timer() {
 # Ends what runs in the job's session: with TERM, and with KILL after the grace. The script comes last, so that it can still
 # write its record and deliver the files that it is to deliver when it was cancelled.
 psij_end_session() {
-    umask 077
     trap : TERM USR1 USR2
     [ -z "$psij_asked" ] || echo "$psij_asked" > "$psij_folder/ended_by"
     psij_send_term
@@ -337,7 +337,6 @@ psij_now() {
 # processes used, nobody can tell who did not wait for them.
 psij_record() {
     local psij_time psij_follower
-    umask 077
     psij_now
     printf '%s=%s\n' attempt 1 native_id "$psij_native_id" exit_code "$1" phase "$2" term "$3" began "$psij_began" \
         ended "$psij_time" > "$psij_folder/exit.new" && command -p mv -fT -- "$psij_folder/exit.new" "$psij_folder/exit"

@@ -97,12 +97,13 @@ def test_words_that_launchers_heed_arrive(execparams: ExecParams, monkeypatch: p
     """A colon divides programs for srun and mpirun, and what begins with a hyphen looks like an option of theirs."""
     programs = execparams.folder / 'programs'
     programs.mkdir()
-    words = [':', '-n', '2', '--', '', ':', 'x:', '-', '--help']
+    words = ['-n', '2', '--', '', 'x:', '-', '--help']
     for name in ('-x', '-a=b', 'odd'):
         (programs / name).write_text('#!/bin/sh\nprintf "<%s>" "$V" "$@"\n')
         (programs / name).chmod(0o700)
     monkeypatch.setenv('PATH', f'{programs}:{os.environ["PATH"]}')
     for name in ('-x', '-a=b', 'odd'):
         for environment in ({'V': 'v'}, {}):
-            shown = ''.join(f'<{word}>' for word in (environment.get('V', ''), *words))
-            assert execparams.succeed(execparams.job(name, words, environment=environment)) == shown
+            for passed in (words, [':', *words, ':']):
+                shown = ''.join(f'<{word}>' for word in (environment.get('V', ''), *passed))
+                assert execparams.succeed(execparams.job(name, passed, environment=environment)) == shown

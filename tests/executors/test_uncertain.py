@@ -101,6 +101,21 @@ def test_a_job_that_the_scheduler_does_not_have_ends_and_never_runs(
         executor.submit(job)
 
 
+def test_while_its_folder_is_away_nothing_is_decided(
+        executor: SimpleExecutor, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that is not mounted looks empty, and the job's script may see it."""
+    job = submit_uncertain(executor, runner, monkeypatch)
+    folder = folder_of(executor, job)
+    away = folder.path.rename(folder.path.parent / '.away')
+    runner.answers['origins'] = result()
+    assert job.wait(timedelta(seconds=0.5)) is None
+    claim('7')([], away)
+    away.rename(folder.path)
+    runner.answers['status'] = result(b'7 done\n')
+    assert job.wait(SOON) is not None
+    assert (job.native_id, job.status.state) == ('7', JobState.COMPLETED)
+
+
 def test_many_are_settled_with_one_question_that_takes_turns_with_the_other(
         executor: SimpleExecutor, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = [submit_uncertain(executor, runner, monkeypatch) for _ in range(5)]

@@ -39,6 +39,8 @@ class FakeSource:
         self.rows: dict[str, Observation] = {}
         self.accounts: dict[str, Observation] = {}
         self.names: dict[str, str | None] = {}
+        self.accounted_names: dict[str, str] = {}
+        self.records_asked_for: list[str] = []
         self.names_asked_for: list[Sequence[str]] = []
         self.names_failure: Exception | None = None
         self.stamps: dict[str, str] = {}
@@ -70,6 +72,12 @@ class FakeSource:
             raise self.names_failure
         return {native_id: self.names[native_id] for native_id in native_ids if native_id in self.names}
 
+    def accounted_folder(self, native_id: str, since: float) -> str | None:
+        self.records_asked_for.append(native_id)
+        if self.names_failure is not None:
+            raise self.names_failure
+        return self.accounted_names.get(native_id)
+
     def accounting(self, native_ids: Sequence[str], since: float) -> Mapping[str, Observation]:
         self.accounting_asked_for.append(list(native_ids))
         self.since.append(since)
@@ -93,7 +101,7 @@ class Scene:
         self.clock = Clock()
         self.source = FakeSource(self.clock, has_accounting)
         self.monitor = StatusMonitor(self.source, rhythm, 'monitor of a test', clock=lambda: self.clock.now)
-        self.mailbox = self.monitor.mailbox(work)
+        self.mailbox = self.monitor.hints.mailbox(work)
         self.seen: dict[str, list[JobState]] = {}
 
     def follow(self, native_id: str, spec: JobSpec | None = None, has_folder: bool = True, job: Job | None = None,

@@ -17,6 +17,7 @@ from psij_ext.core.spec import JobSpec
 from psij_ext.core.staging import StageIn, StageOut
 from psij_ext.exceptions import InvalidJobException
 from psij_ext.launchers.single import SingleLauncher
+from psij_ext.runtime import limits
 from psij_ext.runtime.limits import LONGEST_ARGUMENT, cut
 from psij_ext.runtime.script import script_context
 
@@ -121,6 +122,13 @@ def test_what_nothing_can_hold_is_refused_when_it_is_set(fields: dict[str, objec
     with pytest.raises(ValueError, match=r'NUL|must not|as bytes') as caught:
         JobSpec(**fields)  # type: ignore[arg-type]
     assert f'JobSpec.{next(iter(fields))}' in str(caught.value)
+
+
+def test_the_bytes_of_a_text_are_those_of_the_locale_where_it_has_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert limits.as_bytes('ü\udcff') == b'\xc3\xbc\xff'
+    monkeypatch.setattr(os, 'fsencode', lambda text: text.encode('latin-1', 'surrogateescape'))
+    assert limits.as_bytes('ü\udcff') == b'\xfc\xff'
+    assert limits.as_bytes('日') == '日'.encode()
 
 
 @given(CARRIED, st.integers(0, 60))

@@ -19,10 +19,10 @@ from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import CommandError, SubmitException
 from psij_ext.executors.submitting import SubmittingExecutor
+from psij_ext.runtime.answers import StatusSource
 from psij_ext.runtime.ending import keep_end, kept_end
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.look import SilentSource
-from psij_ext.runtime.monitor import StatusSource
 from psij_ext.runtime.schedule import Rhythm
 
 NOW = time.time()
@@ -48,6 +48,9 @@ class Scheduler:
 
     def folders(self, native_ids: Sequence[str]) -> Mapping[str, str | None]:
         return {}
+
+    def accounted_folder(self, native_id: str, since: float) -> str | None:
+        return None
 
     def accounting(self, native_ids: Sequence[str], since: float) -> Mapping[str, Observation]:
         return {name: seen for name, seen in self.accounted.items() if name in native_ids}

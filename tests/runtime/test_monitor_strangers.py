@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 from scenes import ACTIVE, COMPLETED, FAILED, QUEUED, TIMED_OUT, Scene, row
 
-from psij_ext.core.exit_info import ExitReason
+from psij_ext.core.exit_info import ExitReason, ResourceUsage
 from psij_ext.core.job import Job
 from psij_ext.runtime.evidence import Patience
 
@@ -105,3 +107,51 @@ def test_a_job_of_another_user_is_none_of_ours(scene: Scene) -> None:
     scene.source.rows['1'], scene.source.stamps['1'], scene.source.names['1'] = row(ACTIVE), '99999', None
     scene.pass_time(200)
     assert scene.seen[job.id] == [QUEUED, FAILED]
+
+
+# -- accounting, where the queue knows the id no more
+
+
+def accounted(scene: Scene, submitted: float) -> Job:
+    """A job that waited when it was seen last; what accounting tells of its id is that a job ended."""
+    scene.source.has_accounting = True
+    job = followed(scene)
+    del scene.source.rows['1'], scene.source.stamps['1']
+    moment = datetime.fromtimestamp(submitted, timezone.utc)
+    scene.source.accounts['1'] = replace(row(COMPLETED), usage=ResourceUsage(submit_time=moment))
+    return job
+
+
+def test_what_accounting_tells_of_the_same_submission_is_believed(scene: Scene) -> None:
+    job = accounted(scene, 1000.0)
+    scene.pass_time(200)
+    assert job.status.state is COMPLETED
+    assert scene.source.records_asked_for == []
+
+
+def test_an_end_of_another_submission_is_not_believed(scene: Scene) -> None:
+    job = accounted(scene, 99999.0)
+    scene.source.accounted_names['1'] = 'another'
+    scene.pass_time(200)
+    assert scene.seen[job.id] == [QUEUED, FAILED]
+    assert job.exit_info is not None
+    assert job.exit_info.reason is ExitReason.LOST
+    assert scene.source.records_asked_for == ['1']
+
+
+def test_an_end_after_a_requeue_is_believed(scene: Scene) -> None:
+    job = accounted(scene, 99999.0)
+    scene.source.accounted_names['1'] = job.id
+    scene.pass_time(200)
+    assert job.status.state is COMPLETED
+    assert scene.source.records_asked_for == ['1']
+
+
+def test_while_nobody_knows_whose_end_it_is_nothing_is_decided(scene: Scene) -> None:
+    job = accounted(scene, 99999.0)
+    scene.source.names_failure = TIMED_OUT
+    scene.pass_time(500)
+    assert scene.seen[job.id] == [QUEUED]
+    scene.source.names_failure = None
+    scene.pass_time(100)
+    assert job.status.state is COMPLETED  # and of an accounting that cannot tell whose an end is, what it tells is taken

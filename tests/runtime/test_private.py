@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -24,7 +25,7 @@ from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import FolderUnreadable, IndexUnavailable, PsijExtError
 from psij_ext.runtime.ending import keep_end
-from psij_ext.runtime.events import Mailbox
+from psij_ext.runtime.events import Listener, Mailbox
 from psij_ext.runtime.index_file import IndexFile
 from psij_ext.runtime.index_rebuild import executor_folders, submitted_jobs
 from psij_ext.runtime.jobfolder import REVOKED, JobFolder
@@ -87,7 +88,8 @@ def test_all_that_is_made_is_private(tmp_path: Path, umask: None) -> None:
     jobs, state = tmp_path / 'a' / 'jobs', tmp_path / 'b' / 'state'
     make_job(jobs / 'slurm')
     Keys(jobs / 'slurm').take('key', 0, 'job-1')
-    Mailbox(jobs / 'slurm')
+    with contextlib.closing(Listener(['127.0.0.1'], {}, lambda names: None)) as listener:
+        Mailbox(jobs / 'slurm', listener)
     JobFolder.make_spare(jobs / 'slurm')
     slots = Slots(state)
     slots.take_place(os.getpid(), 1, 1)
@@ -98,25 +100,35 @@ def test_all_that_is_made_is_private(tmp_path: Path, umask: None) -> None:
     files = {path.name: mode(path) for path in tmp_path.rglob('*') if not path.is_dir() and not path.is_symlink()}
     places = [path.name for path in (slots.path / 'waiting').iterdir()]
     assert {name: oct(rights) for name, rights in files.items() if rights != (0o700 if name == 'script' else 0o600)} == {}
-    assert {'script', 'journal', '12', 'lock', 'wake', 'index.sqlite', 'work-directories', *places} <= files.keys()
+    assert {'script', 'journal', '12', '.door', 'lock', 'wake', 'index.sqlite', 'work-directories', *places} <= files.keys()
 
 
 JOBS = """if True:
     import json, os, sys
     from datetime import timedelta
     import psij_ext
+    from psij_ext.executors.local import LocalExecutorConfig, LocalJobExecutor
+
+    def submit(executor, script):
+        job = psij_ext.Job(psij_ext.JobSpec('/bin/sh', ['-c', script]))
+        executor.submit(job)
+        return job
 
     def run(*scripts):
         told = []
-        with psij_ext.JobExecutor.get_instance('local') as executor:
+        with LocalJobExecutor(config=LocalExecutorConfig(max_processes=1)) as executor:
             for script in scripts:
-                job = psij_ext.Job(psij_ext.JobSpec('/bin/sh', ['-c', script]))
-                executor.submit(job)
-                if 'sleep' in script:
+                before = submit(executor, 'sleep 200') if script == 'cancelled while it waits' else None
+                job = submit(executor, script)
+                if script == 'sleep 100':
                     job.wait(target_states=[psij_ext.JobState.ACTIVE])
+                if script in ('sleep 100', 'cancelled while it waits'):
                     job.cancel()
                 job.wait(timedelta(seconds=50))
                 told.append(str(job.status.state))
+                if before is not None:
+                    before.cancel()
+                    before.wait(timedelta(seconds=50))
         return told
 
     run('exit 3', 'sleep 100') # what it needs of Python, nobody may be allowed to read
@@ -126,7 +138,7 @@ JOBS = """if True:
     os.setuid(65534)
     os.umask(int(mask, 8))
     os.environ['XDG_STATE_HOME'] = f'{home}/state/s'
-    print(json.dumps(run('umask > umask', 'exit 3', 'sleep 100', 'kill -KILL 0')))
+    print(json.dumps(run('umask > umask', 'exit 3', 'sleep 100', 'kill -KILL 0', 'cancelled while it waits')))
 """
 
 
@@ -142,7 +154,7 @@ def test_a_user_with_any_umask_can_run_jobs(mask: str) -> None:
         done = subprocess.run([sys.executable, '-c', JOBS, home, mask], cwd=home, capture_output=True, text=True,
                               env={**os.environ, 'XDG_STATE_HOME': f'{home}/first', 'PYTHONPATH': f'{home}/src'})
         assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout) == ['COMPLETED', 'FAILED', 'CANCELED', 'FAILED'], done.stderr
+        assert json.loads(done.stdout) == ['COMPLETED', 'FAILED', 'CANCELED', 'FAILED', 'CANCELED'], done.stderr
         assert int((home / 'umask').read_text(), 8) == int(mask, 8)
         everything = [*(home / 'state').rglob('*')]
         assert {path.lstat().st_uid for path in everything} == {NOBODY}
@@ -344,6 +356,16 @@ def test_a_script_runs_nothing_by_a_folder_of_somebody_else(scripted: Make, tmp_
     assert 'could not be claimed' in job.words
     assert sorted(path.name for path in job.folder.path.iterdir()) == ['environment', 'scheduler.out', 'script']
     assert not (tmp_path / 'trace').exists()
+
+
+@as_root
+def test_a_script_leaves_no_hint_in_a_folder_of_somebody_else(scripted: Make, tmp_path: Path) -> None:
+    job = scripted(shell('exit 4'))
+    (tmp_path / 'victim').write_text('mine')
+    (job.mailbox / job.job.id).symlink_to(tmp_path / 'victim')
+    give_away(job.mailbox)
+    assert job.run() == 4
+    assert (tmp_path / 'victim').read_text() == 'mine'
 
 
 @as_root

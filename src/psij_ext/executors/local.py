@@ -23,12 +23,12 @@ from psij_ext.executors.configuration import Seconds, own_config
 from psij_ext.executors.custom_attributes import meant_for
 from psij_ext.installation import data_folder
 from psij_ext.runtime import processes
+from psij_ext.runtime.answers import StatusSource
 from psij_ext.runtime.children import Reaper
 from psij_ext.runtime.evidence import Patience
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.leftovers import Leftovers
 from psij_ext.runtime.local_jobs import LocalJobs
-from psij_ext.runtime.monitor import StatusSource
 from psij_ext.runtime.places import user_state_folder
 from psij_ext.runtime.process_table import ProcessTable, parse_native_id
 from psij_ext.runtime.schedule import Rhythm

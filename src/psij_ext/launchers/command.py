@@ -14,10 +14,6 @@ from psij_ext.runtime.script import known_resources
 class CommandLauncher(Launcher):
     """Starts a job's processes by a command that takes the job's own command as its last arguments."""
 
-    # Whether the command hands on words as they are, also where they look like options of its own, or divide programs
-    # from one another as a single colon does for srun (srun(1), "HETEROGENEOUS JOBS") and mpirun (mpirun(1)).
-    takes_any_word = False
-
     @abstractmethod
     def get_prefix(self, resources: ResourceSpecV1) -> list[str]:
         """Return what stands before the job's own command.
@@ -34,6 +30,8 @@ class CommandLauncher(Launcher):
         if spec is None or spec.executable is None:
             raise InvalidJobException('JobSpec.executable: is missing')
         prefix, command = self.get_prefix(known_resources(spec.resources)), [spec.executable, *(spec.arguments or ())]
-        if prefix and not self.takes_any_word and (command[0].startswith('-') or ':' in command):
+        if prefix and (command[0].startswith('-') or ':' in command):
+            # The one looks like an option; the other divides programs for srun (srun(1), "HETEROGENEOUS JOBS") and
+            # mpirun (mpirun(1)).
             command = ['/bin/bash', '-pc', 'exec -- "${@#x}"', 'psij-words', *(f'x{word}' for word in command)]
         return [*prefix, *command]

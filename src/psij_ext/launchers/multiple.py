@@ -14,8 +14,6 @@ class MultipleLauncher(CommandLauncher):
     The exit code is that of the first copy, by number, that failed.
     """
 
-    takes_any_word = True
-
     def get_prefix(self, resources: ResourceSpecV1) -> list[str]:
         """Return the shell that starts the copies; it carries its script along: no node must find a file."""
         script = (data_folder('templates') / 'launchers' / 'multiple.sh').read_text(encoding='utf-8')

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Callable
 
 from psij_ext.runtime.forking import renew_in_children
-from psij_ext.runtime.private import check_own_folder, make_folder, make_folders
+from psij_ext.runtime.private import check_own_folder, make_folder, make_folders, write_file
 
 logger = logging.getLogger(__name__)
 
@@ -74,9 +74,8 @@ class Mailbox:
 
     def _show_door(self, addresses: Sequence[tuple[str, int]]) -> None:
         try:
-            door = self.path / _DOOR
-            door.touch(0o600, exist_ok=False)
-            door.write_text(''.join(f'{host} {port}\n' for host, port in addresses), encoding='ascii')
+            door = ''.join(f'{host} {port}\n' for host, port in addresses)
+            write_file(f'{self.path}/{_DOOR}', door.encode('ascii'))
         except OSError as error:
             logger.debug('No hints come over the network: %s', error)
 

@@ -44,10 +44,10 @@ class Followed:
     """
 
     __slots__ = (
-        'absent_since', 'cancel_acknowledged', 'doubted', 'exit_record', 'folder', 'folder_answers',
-        'is_anothers', 'is_unnamed', 'job', 'last_seen', 'native_id', 'past_attempts', 'patience', 'progress',
-        'read_at', 'record_found_at', 'report', 'reported_run', 'stamp', 'stderr_path', 'submitted', 'taken_out',
-        'traceless_since', 'waited_at')
+        'absent_since', 'accounting_doubted', 'cancel_acknowledged', 'doubted', 'exit_record', 'folder',
+        'folder_answers', 'is_anothers', 'is_unnamed', 'job', 'last_seen', 'native_id', 'past_attempts',
+        'patience', 'progress', 'read_at', 'record_found_at', 'report', 'reported_run', 'stamp', 'stderr_path',
+        'submitted', 'taken_out', 'traceless_since', 'waited_at')
 
     def __init__(self, job: Job, native_id: str, folder: JobFolder | None, report: Report,
                  submitted: float | None = None, stderr_path: Path | None = None,
@@ -65,6 +65,7 @@ class Followed:
         # Whether what the queue says of this id may be about another job, or is so; and whether it was not told whose
         # the id is when that was last asked for.
         self.doubted = self.is_anothers = self.is_unnamed = False
+        self.accounting_doubted = False
         self.stamp: str | None = None
         # Whether the folder could be read when that was last tried.
         self.folder_answers = True
@@ -118,10 +119,8 @@ class Followed:
         """Have it found out whether the queue tells of this job: a scheduler that lost its state gives ids twice."""
         self.doubted = self.folder is not None
 
-    def is_stamped(self, stamp: str | None) -> None:
-        """Take in what tells the job of this id from another that may have it; None where nothing does."""
-        if stamp is None or stamp == self.stamp:
-            return
+    def is_stamped(self, stamp: str) -> None:
+        """Take in another stamp than the last: what the queue says that tells jobs apart which have one id."""
         if self.stamp is not None or not self._fits(stamp):
             self.doubt()
         self.stamp = stamp
@@ -145,6 +144,21 @@ class Followed:
         # Between two questions a job may have been forgotten.
         self.doubted = self.is_unnamed = name is None and not self.is_unnamed
         self.is_anothers = not self.doubted and name != self.folder.job_id
+
+    def is_accounted_later(self, submitted: float) -> bool:
+        """Whether accounting tells of a submission that does not look like this job's, and its script of no end.
+
+        :param submitted: when it was, in seconds since the epoch.
+        """
+        known = f'{submitted:.0f}' == self.stamp or self._fits(str(submitted))
+        return not (known or self.folder is None or self.is_anothers or self.exit_record is not None)
+
+    def identify_accounted(self, name: str | None, submitted: float) -> None:
+        """Take in from which folder the job was submitted that accounting tells of; None where it cannot tell."""
+        self.accounting_doubted = False
+        self.is_anothers = name is not None and self.folder is not None and name != self.folder.job_id
+        if not self.is_anothers:
+            self.stamp = f'{submitted:.0f}'  # after a requeue
 
     def is_absent(self, answer: Answer, last: Answer) -> None:
         """Find out whether it was taken out of its array, now that the queue does not know it.
@@ -178,6 +192,8 @@ class Followed:
             queue_presence, accounting_presence = _nothing_of(queue_presence), _nothing_of(accounting_presence)
         if self.doubted and in_queue is not None:
             queue_presence, in_queue = Presence.UNKNOWN, None
+        if self.accounting_doubted and in_accounting is not None:
+            accounting_presence, in_accounting = Presence.UNKNOWN, None
         if queue_presence is Presence.ABSENT and in_accounting is not None and _is_alive(in_accounting):
             # The queue would have it. Nobody has told accounting of the end: a controller that lost the job never will.
             accounting_presence, in_accounting = Presence.ABSENT, None

@@ -13,10 +13,11 @@ from psij_ext.core.observation import Observation
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import CommandError, FolderUnreadable, ParseError
+from psij_ext.runtime.answers import StatusSource
 from psij_ext.runtime.ending import keep_end, kept_end
 from psij_ext.runtime.evidence import USUAL_PATIENCE, Patience
 from psij_ext.runtime.followed import Answer, Followed
-from psij_ext.runtime.monitor import StatusMonitor, StatusSource
+from psij_ext.runtime.monitor import StatusMonitor
 from psij_ext.runtime.schedule import Rhythm
 from psij_ext.runtime.unaccounted import Unaccounted
 
@@ -64,6 +65,9 @@ class SilentSource:
 
     def folders(self, native_ids: Sequence[str]) -> Mapping[str, str | None]:
         return {}
+
+    def accounted_folder(self, native_id: str, since: float) -> str | None:
+        return None
 
 
 def look(source: StatusSource, jobs: Sequence[Followed], usage: bool = False) -> Look:

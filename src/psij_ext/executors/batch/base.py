@@ -36,6 +36,7 @@ from psij_ext.executors.bulk import BulkExecutor
 from psij_ext.executors.configuration import own_config
 from psij_ext.executors.control import Ownership
 from psij_ext.runtime import processes
+from psij_ext.runtime.answers import StatusSource
 from psij_ext.runtime.command import (
     CommandResult,
     CommandRunner,
@@ -46,7 +47,6 @@ from psij_ext.runtime.command import (
 from psij_ext.runtime.evidence import Patience
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.limits import size_of
-from psij_ext.runtime.monitor import StatusSource
 from psij_ext.runtime.schedule import Pace, Rhythm
 from psij_ext.runtime.script import export_lines, script_context
 from psij_ext.runtime.settlement import Origins
@@ -276,6 +276,16 @@ class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
             told.update(dict.fromkeys((native_id, *self.spellings(native_id)), Path(folder).name))
         return {native_id: next(filter(None, map(told.get, (native_id, *self.spellings(native_id)))), None)
                 for native_id in asked}
+
+    def folder_on_record(self, native_id: str, since: float) -> str | None:
+        """Ask for the record of a job, and return the name of the folder that it was submitted from.
+
+        :param since: when it was submitted at the earliest, in seconds since the epoch.
+        :return: None where the record does not tell it.
+        :raises CommandError: if nothing is known of the job, or the scheduler does not answer.
+        """
+        folder = self.origin_on_record(self._control.record(native_id, since))
+        return None if folder is None else Path(folder).name
 
     def _ownership(self, jobs: Sequence[Tuple[Job, str]]) -> Ownership:
         ownership = super()._ownership(jobs)

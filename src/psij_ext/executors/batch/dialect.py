@@ -245,6 +245,10 @@ class SchedulerDialect(ABC):
         """
         return {}
 
+    def origin_on_record(self, record: Mapping[str, str]) -> str | None:
+        """Return the folder that a job was submitted from, out of its record; None where that does not tell it."""
+        return None
+
     # -- what can be done to jobs; a scheduler that cannot leaves the method as it is
 
     def command_group(self, native_id: str) -> str:

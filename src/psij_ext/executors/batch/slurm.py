@@ -250,6 +250,10 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
             raise command_error('squeue gave no answer', result)
         return slurm_records.parse_origins(result.text)
 
+    def origin_on_record(self, record: Mapping[str, str]) -> str | None:
+        """Return the folder in which sbatch was run (scontrol(1), sacct(1): WorkDir)."""
+        return record.get('WorkDir')
+
     def get_hold_command(self, native_id: str) -> list[str]:
         """Return the scontrol command that holds a job so that its owner can release it."""
         number, cluster = _divide(native_id)
