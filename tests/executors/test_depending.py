@@ -22,10 +22,13 @@ from psij_ext import (
     SubmitException,
 )
 from psij_ext.core.dependencies import Dependencies
+from psij_ext.core.observation import Site
+from psij_ext.exceptions import CommandError
 from psij_ext.executors.batch import BatchSchedulerExecutorConfig
 from psij_ext.runtime.command import CommandResult
 from psij_ext.runtime.dependencies import why_in_vain
 from psij_ext.runtime.ending import keep_end
+from psij_ext.runtime.evidence import Patience
 
 PATIENCE = timedelta(seconds=30)
 OTHERS = ('after_ok', 'after_any', 'after_not_ok')
@@ -149,6 +152,21 @@ def test_a_job_that_nobody_follows_is_looked_at(
         submitted(waiting, after_not_ok=[other])
     submitted(waiting, after_ok=[other])
     assert options_of(runner) == []
+
+
+@pytest.mark.parametrize(('history', 'option'), [(False, []), (True, ['--ok=', '--any=', '--not-ok=1'])])
+def test_an_end_that_the_scheduler_may_have_forgotten_is_waited_for(
+    waiting: WaitingExecutor, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch, history: bool, option: list[str],
+) -> None:
+    """PBS without history ends a job at once that is to wait for one which is over; its cause is asked for meanwhile."""
+    monkeypatch.setattr(waiting, '_patience', lambda: Patience(for_cause=2.0))
+    monkeypatch.setattr(waiting, '_site', Site(history=history))
+    other = submitted(waiting)
+    runner.answers['status'] = CommandError('The scheduler is busy.', argv=['status'])
+    folder_of(waiting, other).path.joinpath('exit').write_text(
+        'attempt=1\nnative_id=1\nexit_code=3\nphase=done\nterm=\nended=1.5\n')
+    submitted(waiting, after_not_ok=[other])
+    assert options_of(runner) == option
 
 
 def test_a_submission_that_is_tried_again_decides_anew(

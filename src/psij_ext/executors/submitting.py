@@ -182,6 +182,7 @@ class SubmittingExecutor(KeyedExecutor):
         while True:
             nonce = new_nonce()
             self._write_record(folder, spec, nonce, key, others.dependencies())
+            self._await_ends(others.all)
             try:
                 return self._start(job, folder, nonce, others.undecided(job, self._statuses_of_left(others.all)))
             except SubmitUncertain:
@@ -193,6 +194,10 @@ class SubmittingExecutor(KeyedExecutor):
                 logger.log(level, 'It is submitted again for up to %g s: %s', self.config.submit_retry_time, refusal)
                 level = logging.DEBUG  # once is enough
             self.sleep(pause)
+
+    def _await_ends(self, jobs: Sequence[Job]) -> None:
+        """Wait for what is known soon of jobs whose ends the scheduler may have forgotten; by default nothing."""
+        return
 
     def _statuses_of_left(self, jobs: Sequence[Job]) -> dict[str, JobStatus]:
         """Look at those of some jobs that nobody follows at present; return what is certain, by their ids."""

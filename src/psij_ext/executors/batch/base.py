@@ -19,6 +19,7 @@ from psij_ext.core.dependencies import NO_DEPENDENCIES, Dependencies
 from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
 from psij_ext.core.observation import Site
+from psij_ext.core.waiting import wait
 from psij_ext.exceptions import (
     CommandError,
     CommandTimeout,
@@ -52,6 +53,9 @@ from psij_ext.runtime.script import export_lines, script_context
 from psij_ext.runtime.settlement import Origins
 
 logger = logging.getLogger(__name__)
+
+# For so many seconds it is waited, before another job is submitted, for the cause of an end whose record is there.
+_LONGEST_CAUSE = 15.0
 
 # No site takes less than a script of so many characters; for a longer one it is asked.
 _SHORT_SCRIPT = 100_000
@@ -131,6 +135,16 @@ class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
     @property
     def _lets_jobs_wait(self) -> bool:
         return type(self).get_dependency_option is not SchedulerDialect.get_dependency_option
+
+    def _await_ends(self, jobs: Sequence[Job]) -> None:
+        # Without history, PBS ends a job at once that is to wait for one which is over.
+        ending = [job for job in jobs if not job.status.final and self._has_record(job)]
+        if ending and self.site.history is False:
+            wait(ending, _LONGEST_CAUSE)
+
+    def _has_record(self, job: Job) -> bool:
+        folder = self._folder_of(job)
+        return folder is not None and folder.read_exit() is not None
 
     def _start(self, job: Job, folder: JobFolder, nonce: str, dependencies: Dependencies) -> str:
         script, command = self.render(job, folder, nonce, self._mailbox, dependencies)
