@@ -165,6 +165,7 @@ def test_an_end_that_the_scheduler_may_have_forgotten_is_waited_for(
     runner.answers['status'] = CommandError('The scheduler is busy.', argv=['status'])
     folder_of(waiting, other).path.joinpath('exit').write_text(
         'attempt=1\nnative_id=1\nexit_code=3\nphase=done\nterm=\nended=1.5\n')
+    (waiting._mailbox / other.id).touch()  # the script's hint
     submitted(waiting, after_not_ok=[other])
     assert options_of(runner) == option
 
