@@ -23,8 +23,10 @@ def run(*argv: str | Path, cwd: Path, **variables: str) -> str:
     return result.stdout
 
 
-def empty_environment(folder: Path) -> Path:
-    """Make a virtual environment; give its folder of commands."""
+@pytest.fixture(scope='module')
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of commands of a virtual environment that was empty; one installation replaces the other."""
+    folder = tmp_path_factory.mktemp('environment')
     venv.create(folder, with_pip=True)
     return folder / 'bin'
 
@@ -53,13 +55,18 @@ def test_wheel_carries_its_data_inside_the_package(wheel: Path) -> None:
         assert f'psij_ext/_data/{inside}' in names
 
 
-def test_wheel_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
-    commands = empty_environment(tmp_path / 'environment')
+def package_lies_in(commands: Path, folder: Path) -> bool:
+    place = run(commands / 'python', '-c', 'import psij_ext; print(psij_ext.__file__)', cwd=commands).strip()
+    return folder in Path(place).parents
+
+
+def test_wheel_in_an_empty_environment(commands: Path, wheel: Path, tmp_path: Path) -> None:
     run(commands / 'pip', 'install', '-q', wheel, cwd=tmp_path)
+    assert package_lies_in(commands, commands.parent)
     assert_runs_a_job(commands, tmp_path)
 
 
-def test_editable_install(tmp_path: Path) -> None:
-    commands = empty_environment(tmp_path / 'environment')
+def test_editable_install(commands: Path, tmp_path: Path) -> None:
     run(commands / 'pip', 'install', '-q', '-e', ROOT, cwd=tmp_path)
+    assert package_lies_in(commands, ROOT)
     assert_runs_a_job(commands, tmp_path)

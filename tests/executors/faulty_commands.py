@@ -102,10 +102,10 @@ class FaultyRunner:
         finally:
             self._on = {}
 
-    def await_faults(self, count: int) -> None:
-        """Wait until so many more commands went wrong."""
+    def await_fault(self) -> None:
+        """Wait until one more command went wrong."""
         with self._changed:
-            wanted = self.count + count
+            wanted = self.count + 1
             assert self._changed.wait_for(lambda: self.count >= wanted, 60), 'no command goes wrong'
 
     def run(self, argv: Sequence[str], *, timeout: float, cwd: Path | None = None,

@@ -19,10 +19,10 @@ from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import CommandError, SubmitException
 from psij_ext.executors.submitting import SubmittingExecutor
+from psij_ext.runtime.answers import StatusSource
 from psij_ext.runtime.ending import keep_end, kept_end
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.look import SilentSource
-from psij_ext.runtime.monitor import StatusSource
 from psij_ext.runtime.schedule import Rhythm
 
 NOW = time.time()
@@ -48,6 +48,9 @@ class Scheduler:
 
     def folders(self, native_ids: Sequence[str]) -> Mapping[str, str | None]:
         return {}
+
+    def accounted_folder(self, native_id: str, since: float) -> str | None:
+        return None
 
     def accounting(self, native_ids: Sequence[str], since: float) -> Mapping[str, Observation]:
         return {name: seen for name, seen in self.accounted.items() if name in native_ids}
@@ -234,6 +237,19 @@ def test_a_job_of_which_nothing_is_told_is_as_it_was(executor, remember):
     executor.scheduler.tells_usage = False
     executor.look([folder], usage=True)
     assert len(executor.scheduler.asked) == 2
+
+
+def test_what_a_queue_knew_of_an_end_does_not_keep_from_asking_accounting(executor, remember):
+    accounts(executor)
+    executor.scheduler.queued = {'7': Observation(JobStatus(JobState.FAILED), ExitReason.SIGNALED, signal=9, queue_usage=ResourceUsage(raw={'a': 'b'}))}
+    remember('7')
+    job = Job()
+    executor.attach(job, '7')
+    assert (job.status.state, raw(job)) == (JobState.FAILED, {'a': 'b'})
+    accounts(executor, '7')
+    monitor = executor._get_monitor()
+    monitor.poll_once(monitor._clock() + 100.0)
+    assert raw(job) == USED.raw
 
 
 def test_nobody_is_asked_for_what_jobs_used_that_live(executor, remember):

@@ -17,6 +17,7 @@ from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import FolderUnreadable
 from psij_ext.executors.control import ControllingExecutor
+from psij_ext.runtime.answers import StatusSource
 from psij_ext.runtime.callbacks import CallbackThread
 from psij_ext.runtime.ending import keep_end
 from psij_ext.runtime.evidence import Patience
@@ -25,7 +26,7 @@ from psij_ext.runtime.forking import renew_in_children
 from psij_ext.runtime.index_writer import IndexWriter
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.leftovers import Closable, Leftovers
-from psij_ext.runtime.monitor import StatusMonitor, StatusSource
+from psij_ext.runtime.monitor import StatusMonitor
 from psij_ext.runtime.places import default_work_directory
 from psij_ext.runtime.schedule import Rhythm
 from psij_ext.runtime.sharing import Membership
@@ -125,7 +126,7 @@ class FollowingExecutor(ControllingExecutor):
     @property
     def _mailbox(self) -> Path:
         """Where the scripts of this executor's jobs leave their hints."""
-        return self._get_monitor().mailbox(self.work_directory, self._hint_address)
+        return self._get_monitor().hints.mailbox(self.work_directory, self._hint_address)
 
     @property
     def _hint_address(self) -> str | None:

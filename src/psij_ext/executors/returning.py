@@ -17,7 +17,7 @@ from psij_ext.executors.remembering import own_stderr, read_spec, remember
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.journal import Journal
-from psij_ext.runtime.look import Look, SilentSource, lacks_usage, look, record_silently
+from psij_ext.runtime.look import Look, SilentSource, look, record_silently
 
 Sight = Tuple[JobStatus, 'ExitInfo | None', bool]
 Known = Tuple['JobFolder | None', Journal]
@@ -154,7 +154,7 @@ class ReturningExecutor(FollowingExecutor):
             followed.take_over(sight.shadow, asked_at)
             if not job.status.final:
                 self._follow(followed)
-            elif lacks_usage(job) and self._make_source().tells_usage:
+            elif sight.shadow.job.id in seen.lacking:
                 self._get_monitor().ask_usage(followed)
 
     def _look(self, jobs: Sequence[Followed], usage: bool = False) -> Look:
@@ -165,7 +165,7 @@ class ReturningExecutor(FollowingExecutor):
         # A scheduler that lost its state gives ids a second time: what it says of them is about another job.
         first, second = look(self._make_source(), ours, usage), look(SilentSource(), reused)
         return Look({**first.jobs, **second.jobs}, first.missing | second.missing,
-                    first.uncertain | second.uncertain, first.kept | second.kept, first.trouble)
+                    first.uncertain | second.uncertain, first.kept | second.kept, first.trouble, first.lacking)
 
     def _has_lost_its_id(self, followed: Followed) -> bool:
         if followed.folder is None:

@@ -15,7 +15,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote as percent_encode
@@ -207,6 +207,14 @@ class JobFolder:
         """Keep the environment that the script brings along; it is nobody else's to read."""
         self._write('environment', as_bytes(lines))
 
+    def write_others(self, others: Sequence[tuple[str, str, Path]]) -> None:
+        """Keep which jobs the supervisor of a local job is to wait for: kind, native id and folder of each."""
+        if others:
+            self._write('others', b''.join(os.fsencode(each) + b'\0' for other in others for each in other))
+        else:
+            with contextlib.suppress(FileNotFoundError):  # of a submission that was refused
+                os.unlink(self._file('others'))
+
     def add_follower(self, mailbox: Path) -> None:
         """Let one more process than the submitting one have the script's hints."""
         self._append('followers', os.fsencode(mailbox) + b'\0')
@@ -352,7 +360,7 @@ class JobFolder:
 
     def tidy(self) -> None:
         """Remove what nobody needs once the job has succeeded; what tells of it, and its output, stays."""
-        for name in ('script', 'nodes', 'environment', 'followers'):
+        for name in ('script', 'nodes', 'environment', 'followers', 'others'):
             with contextlib.suppress(OSError):
                 (self.path / name).unlink()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Tuple
 
 import pytest
-from common_faults import AROUND, SETTINGS, SETTINGS_AROUND, Phase, take_table, trouble_at
+from common_faults import AROUND, SETTINGS, Phase, take_table, trouble_at
 from pbspro_stage import PBSProScenes
 from scenes_of_truth import Played, Scene
 
@@ -19,7 +19,6 @@ from psij_ext.testing.simulated import SimulatedPBS
 
 Place = Tuple[SimulatedPBS, str]
 scene = PBSProScenes(**SETTINGS)
-around = PBSProScenes(**SETTINGS_AROUND)
 take_table(scene, ['no-history'])
 
 
@@ -31,12 +30,12 @@ def test_commands(played: Played, scene: Scene, world: str) -> None:
 @pytest.fixture(scope='module', params=['no-history', pytest.param('history', marks=pytest.mark.soak)])
 def place(request: pytest.FixtureRequest, played: Played, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     played.wait_for_all()  # a clock that jumps does so for all of them
-    with around.build(request.param, tmp_path_factory.mktemp('pbs') / 'scheduler') as pbs:
+    with scene.build(request.param, tmp_path_factory.mktemp('pbs') / 'scheduler') as pbs:
         yield pbs, request.param
 
 
 @AROUND
 def test_around(place: Place, phase: Phase, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fault = trouble_at(tmp_path, name, monkeypatch)
-    with closing(around.stage(*place, tmp_path)) as stage:
+    with closing(scene.stage(*place, tmp_path)) as stage:
         phase(stage, fault)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
+import common_dependencies
 import common_scenes
 from common_absences import unfollowed, usage_of_a_success_that_nobody_followed
 from common_scenes import RAN, awaiting
@@ -16,6 +17,7 @@ from psij_ext import ExitReason
 
 scene = PBSProScenes()
 scene.take_all(common_scenes.ENDS)
+scene.take_all(common_dependencies.DEPENDENCIES)
 # Without history nothing is left that could tell, since the element's script is not ours.
 scene(common_scenes.success_and_its_usage, worlds=('history',))
 scene(common_scenes.usage_of_jobs_that_tell_nothing_themselves, worlds=('history',))

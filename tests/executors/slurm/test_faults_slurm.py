@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Tuple
 
 import pytest
-from common_faults import AROUND, SETTINGS, SETTINGS_AROUND, Phase, take_table, trouble_at
+from common_faults import AROUND, SETTINGS, Phase, take_table, trouble_at
 from scenes_of_truth import Played, Scene
 from slurm_stage import SlurmScenes
 
@@ -19,7 +19,6 @@ from real_slurm import Cluster
 
 Place = Tuple[Cluster, str]
 scene = SlurmScenes(**SETTINGS)
-around = SlurmScenes(**SETTINGS_AROUND)
 take_table(scene, ['plain'])
 
 
@@ -31,7 +30,7 @@ def test_commands(played: Played, scene: Scene, world: str) -> None:
 @pytest.fixture(scope='module', params=['plain', 'accounts'])
 def place(request: pytest.FixtureRequest, played: Played, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     played.wait_for_all()  # a clock that jumps does so for all of them
-    cluster = around.build(request.param, tmp_path_factory.mktemp('slurm'))
+    cluster = scene.build(request.param, tmp_path_factory.mktemp('slurm'))
     yield cluster, request.param
     cluster.stop()
 
@@ -40,5 +39,5 @@ def place(request: pytest.FixtureRequest, played: Played, tmp_path_factory: pyte
 @AROUND
 def test_around(place: Place, phase: Phase, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fault = trouble_at(tmp_path, name, monkeypatch)
-    with closing(around.stage(*place, tmp_path)) as stage:
+    with closing(scene.stage(*place, tmp_path)) as stage:
         phase(stage, fault)

@@ -18,6 +18,8 @@ from real_slurm import Cluster
 
 AN_HOUR = 3600
 COUNT = 20
+# 0.05 s on a machine with nothing else to do; that of ten busy programs takes longer for the job's script alone.
+AT_ONCE = 1.0
 
 
 @pytest.fixture(scope='module')
@@ -57,14 +59,14 @@ def test_an_end_is_known_at_once_over_the_network(cluster: Cluster, tmp_path: Pa
     """The folder is looked at seldom, as one on a network file system."""
     mocker.patch.object(events, 'is_on_network', return_value=True)
     mocker.patch.object(events, '_SECONDS_BETWEEN_REMOTE_LOOKS', 30.0)
-    assert statistics.median(delays(stage_on(cluster, tmp_path, '127.0.0.1'))) < 0.2
+    assert statistics.median(delays(stage_on(cluster, tmp_path, '127.0.0.1'))) < AT_ONCE
 
 
 def test_an_end_is_known_soon_where_the_network_is_not_used(
         cluster: Cluster, tmp_path: Path, mocker: MockerFixture) -> None:
     mocker.patch.object(events, 'is_on_network', return_value=True)
-    assert statistics.median(delays(stage_on(cluster, tmp_path, None))) < 1.5
+    assert statistics.median(delays(stage_on(cluster, tmp_path, None))) < 3 * AT_ONCE
 
 
 def test_an_end_is_known_at_once_on_this_hosts_own_disk(cluster: Cluster, tmp_path: Path) -> None:
-    assert statistics.median(delays(stage_on(cluster, tmp_path, 'auto'))) < 0.2
+    assert statistics.median(delays(stage_on(cluster, tmp_path, 'auto'))) < AT_ONCE

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import shlex
 from dataclasses import replace
-from io import StringIO
 from pathlib import Path
 from typing import Dict, List, Mapping, Sequence, Tuple
 
 from psij_ext.core.control import FirstWarning
+from psij_ext.core.dependencies import NO_DEPENDENCIES, Dependencies
 from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
 from psij_ext.core.observation import Site
@@ -31,12 +30,13 @@ from psij_ext.exceptions import (
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
 from psij_ext.executors.batch.control import SchedulerControl
 from psij_ext.executors.batch.dialect import SchedulerDialect
+from psij_ext.executors.batch.rendering import Rendering
 from psij_ext.executors.batch.source import SchedulerSource
 from psij_ext.executors.bulk import BulkExecutor
 from psij_ext.executors.configuration import own_config
 from psij_ext.executors.control import Ownership
-from psij_ext.executors.custom_attributes import meant_for
 from psij_ext.runtime import processes
+from psij_ext.runtime.answers import StatusSource
 from psij_ext.runtime.command import (
     CommandResult,
     CommandRunner,
@@ -45,22 +45,16 @@ from psij_ext.runtime.command import (
     scrubbed_environment,
 )
 from psij_ext.runtime.evidence import Patience
-from psij_ext.runtime.jobfolder import SCHEDULER_OUTPUT, JobFolder
-from psij_ext.runtime.limits import check_argument, cut, size_of
-from psij_ext.runtime.monitor import StatusSource
+from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.limits import size_of
 from psij_ext.runtime.schedule import Pace, Rhythm
 from psij_ext.runtime.script import export_lines, script_context
 from psij_ext.runtime.settlement import Origins
 
 logger = logging.getLogger(__name__)
 
-# What a directive line can hold for certain, under the quoting rules of any scheduler.
-_PLAIN = re.compile(r'[A-Za-z0-9_@%+=:,./-]{0,1000}')
 # No site takes less than a script of so many characters; for a longer one it is asked.
 _SHORT_SCRIPT = 100_000
-# What the fields are called of which a value may be an option of the submit command, by their keys in the template.
-_FIELDS = {'queue_name': 'JobAttributes.queue_name', 'account': 'JobAttributes.account',
-           'reservation_id': 'JobAttributes.reservation_id'}
 
 
 class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
@@ -114,7 +108,8 @@ class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
         return self.parse_list_output(result.text)
 
     def render(
-        self, job: Job, folder: JobFolder, nonce: str, mailbox: Path | None = None
+        self, job: Job, folder: JobFolder, nonce: str, mailbox: Path | None = None,
+        dependencies: Dependencies = NO_DEPENDENCIES,
     ) -> tuple[str, List[str]]:
         """Return the submit script of a job, and the command that submits it; nothing is written or run.
 
@@ -122,6 +117,7 @@ class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
         :param folder: the folder that the script is to use.
         :param nonce: the name of the submission.
         :param mailbox: where the script leaves its hints.
+        :param dependencies: the jobs that it waits for.
         :raises InvalidJobException: if the scheduler cannot express a field of the job.
         """
         spec = job.spec
@@ -129,34 +125,15 @@ class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
             raise InvalidJobException(f'Job {job.id} has no spec.')
         context = script_context(
             job, self._launcher(spec), folder=folder.path, nonce=nonce, mailbox=mailbox)
-        # Relative to the job's folder, where the submit command is run: no odd character in its path matters.
-        context['scheduler_output'] = SCHEDULER_OUTPUT
-        plain, other = self._own_attributes(job)
-        context['custom_attributes'] = [
-            {'key': key, 'value': value, 'has_value': value != ''} for key, value in plain]
-        context['umask'] = processes.umask() if self.carries_environment else None
-        context['carries_environment'] = self.carries_environment and spec.inherit_environment
-        for key, variable in self.environment_defaults.items():
-            context[key] = context.get(key) or os.environ.get(variable)
-        context.update(self.dialect_context(job, context))
-        if context['name'] is not None:
-            context['name'] = self._shortened('name', str(context['name']))
-        options: List[str] = []
-        for key, option in self.label_options.items():
-            value = context.get(key)
-            if value is not None and key in _FIELDS:
-                self._check_size(_FIELDS[key], str(value))
-            if not _is_plain(value):
-                options += _option(option, str(value))
-                context[key] = None
-        options += self._custom_options(other)
-        script = StringIO()
-        self.generate_submit_script(job, context, script)
-        command = self._pinned(self.get_submit_command(job, folder.script_path))
-        return script.getvalue(), [*command[:-1], *options, command[-1]]
+        script, command = Rendering(self.name, self).render(job, context, folder.script_path, dependencies)
+        return script, self._pinned(command)
 
-    def _start(self, job: Job, folder: JobFolder, nonce: str) -> str:
-        script, command = self.render(job, folder, nonce, self._mailbox)
+    @property
+    def _lets_jobs_wait(self) -> bool:
+        return type(self).get_dependency_option is not SchedulerDialect.get_dependency_option
+
+    def _start(self, job: Job, folder: JobFolder, nonce: str, dependencies: Dependencies) -> str:
+        script, command = self.render(job, folder, nonce, self._mailbox, dependencies)
         self._check_script(script)
         folder.write_script(script)
         if self.carries_environment and job.spec is not None and job.spec.inherit_environment:
@@ -259,39 +236,6 @@ class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
     def _record(self, native_id: str, folder: JobFolder | None) -> Dict[str, str]:
         return self._control.record(native_id, 0.0 if folder is None else folder.read_journal().submitted or 0.0)
 
-    def _own_attributes(self, job: Job) -> Tuple[List[Tuple[str, str]], List[Tuple[str, str]]]:
-        """Return the custom attributes that a directive can hold, and then the others, with their values as texts.
-
-        :raises InvalidJobException: if one does not say for which scheduler it is, or is refused.
-        """
-        prefixes = self.custom_attribute_prefixes
-        plain: List[Tuple[str, str]] = []
-        other: List[Tuple[str, str]] = []
-        for name, key, value in meant_for(job, prefixes, '|'.join(prefixes) or self.name):
-            shown = '' if value is None or value is True else str(value)
-            if not key or not _is_plain(key):
-                raise InvalidJobException(
-                    f'JobAttributes.custom_attributes: {name} is no option: only letters, digits and _@%+=:,./- are '
-                    'in names.')
-            instead = self.refused_attributes.get(key, self.refused_attributes.get(f'{key}={shown}'))
-            if instead is not None:
-                raise InvalidJobException(
-                    f'JobAttributes.custom_attributes: {name} is not for a job to say: {instead}.')
-            shown = self._shortened(key, shown)
-            check_argument(f'JobAttributes.custom_attributes: {name}', shown)
-            (plain if _is_plain(shown) else other).append((key, shown))
-        return plain, other
-
-    def _shortened(self, key: str, label: str) -> str:
-        longest = self.longest_labels.get(key)
-        return label if longest is None or size_of(label) <= longest else cut(label, longest)
-
-    def _check_size(self, field: str, value: str) -> None:
-        check_argument(field, value)
-        if self.longest_value is not None and size_of(value) > self.longest_value:
-            raise InvalidJobException(
-                f'{field}: {size_of(value)} bytes; {self.name} takes at most {self.longest_value}.')
-
     def _check_script(self, script: str) -> None:
         """Make sure that the site takes so long a script; that of a job with few values is not asked for."""
         limit = self.site.max_script_size if len(script) > _SHORT_SCRIPT else None
@@ -299,21 +243,6 @@ class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
             raise InvalidJobException(
                 f'The script of the job would have {size_of(script)} bytes, and this site takes at most {limit}. Put '
                 'long arguments and environment variables into files.')
-
-    def _custom_options(self, attributes: Sequence[Tuple[str, str]]) -> List[str]:
-        """Return custom attributes as arguments of the submit command.
-
-        :raises InvalidJobException: if it has none for one of them.
-        """
-        options: List[str] = []
-        for key, value in attributes:
-            arguments = self.custom_option(key, value)
-            if arguments is None:
-                raise InvalidJobException(
-                    f'JobAttributes.custom_attributes: {key}={value!r} cannot be written into a directive: '
-                    'only letters, digits and _@%+=:,./- are safe there.')
-            options += arguments
-        return options
 
     def _check_native_id(self, native_id: str) -> None:
         super()._check_native_id(native_id)
@@ -347,6 +276,16 @@ class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
             told.update(dict.fromkeys((native_id, *self.spellings(native_id)), Path(folder).name))
         return {native_id: next(filter(None, map(told.get, (native_id, *self.spellings(native_id)))), None)
                 for native_id in asked}
+
+    def folder_on_record(self, native_id: str, since: float) -> str | None:
+        """Ask for the record of a job, and return the name of the folder that it was submitted from.
+
+        :param since: when it was submitted at the earliest, in seconds since the epoch.
+        :return: None where the record does not tell it.
+        :raises CommandError: if nothing is known of the job, or the scheduler does not answer.
+        """
+        folder = self.origin_on_record(self._control.record(native_id, since))
+        return None if folder is None else Path(folder).name
 
     def _ownership(self, jobs: Sequence[Tuple[Job, str]]) -> Ownership:
         ownership = super()._ownership(jobs)
@@ -412,11 +351,3 @@ def _unknown_outcome(error: CommandError, folder: JobFolder) -> SubmitException:
         exit_code=error.exit_code, stderr=error.stderr, script_path=folder.script_path)
     failure.__cause__ = error
     return failure
-
-
-def _is_plain(value: object) -> bool:
-    return value is None or _PLAIN.fullmatch(str(value)) is not None
-
-
-def _option(option: str, value: str) -> list[str]:
-    return [f'{option}={value}'] if option.startswith('--') else [option, value]

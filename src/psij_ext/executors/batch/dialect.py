@@ -48,6 +48,7 @@ class SchedulerDialect(ABC):
     * `command_variables`: variables that its queries need;
     * `environment_defaults`: variables of the user's that fill in a key of the template where the spec is
       silent;
+    * `dependency_attributes`: beginnings of custom attributes, as `key=value`, that say for which jobs a job waits;
     * `carries_environment`: whether the job's script brings along the umask and the environment that it
       inherits, because the scheduler does not;
     * `submit_rate`, `submit_burst`: how many submissions a second the scheduler bears in the long run (None for as many
@@ -66,6 +67,7 @@ class SchedulerDialect(ABC):
     kept_variables: ClassVar[tuple[str, ...]] = ()
     command_variables: ClassVar[Mapping[str, str]] = {}
     environment_defaults: ClassVar[Mapping[str, str]] = {}
+    dependency_attributes: ClassVar[tuple[str, ...]] = ()
     carries_environment: ClassVar[bool] = False
     submit_rate: ClassVar[float | None] = None
     submit_burst: ClassVar[int] = 1
@@ -199,6 +201,20 @@ class SchedulerDialect(ABC):
         """
         return None
 
+    def get_dependency_option(
+        self, after_ok: Sequence[str], after_any: Sequence[str], after_not_ok: Sequence[str]
+    ) -> List[str] | None:
+        """Return the arguments of the submit command that let a job wait for others; None where there are none.
+
+        A job that can never begin must not stay in the queue.
+
+        :param after_ok: the native ids of those that must complete.
+        :param after_any: of those that must be over.
+        :param after_not_ok: of those that must fail or be cancelled.
+        :raises InvalidJobException: if no job can wait for one of them.
+        """
+        return None
+
     def dialect_context(self, job: Job, context: Mapping[str, object]) -> dict[str, object]:
         """Return what the dialect's template uses beyond the common context, or in another form.
 
@@ -228,6 +244,10 @@ class SchedulerDialect(ABC):
         :raises ParseError: if it is no answer.
         """
         return {}
+
+    def origin_on_record(self, record: Mapping[str, str]) -> str | None:
+        """Return the folder that a job was submitted from, out of its record; None where that does not tell it."""
+        return None
 
     # -- what can be done to jobs; a scheduler that cannot leaves the method as it is
 

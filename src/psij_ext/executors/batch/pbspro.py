@@ -73,6 +73,7 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         'PBS_AUTH_METHOD', 'PBS_BATCH_SERVICE_PORT', 'PBS_CONF_FILE', 'PBS_DEFAULT', 'PBS_ENCRYPT_METHOD', 'PBS_EXEC',
         'PBS_HOME', 'PBS_MANAGER_SERVICE_PORT', 'PBS_PRIMARY', 'PBS_SECONDARY', 'PBS_SERVER',
         'PBS_SUPPORTED_AUTH_METHODS')
+    dependency_attributes = ('W=depend=',)
     # `qsub -V` passed nothing in OpenPBS 23.06, and where it works it shows every variable to every user of qstat.
     carries_environment = True
     # Each command keeps one of some 500 reserved ports for a minute; with none left, commands hung for 61 s (OpenPBS
@@ -114,6 +115,24 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         """Return an option of qsub, whose value may be any text."""
         option = _custom_option(key, value)
         return [str(option['option']), str(option['value'])]
+
+    def get_dependency_option(
+        self, after_ok: Sequence[str], after_any: Sequence[str], after_not_ok: Sequence[str]
+    ) -> List[str]:
+        """Return the option of qsub; a job that can never begin is ended by the server.
+
+        An array's id, `77[].pbshost1`, stands for all of its elements. PBS lets no job wait for a single one (User's
+        Guide, "Job Array Dependencies").
+
+        :raises InvalidJobException: if one is an element of an array.
+        """
+        kinds = {'afterok': after_ok, 'afterany': after_any, 'afternotok': after_not_ok}
+        for native_id in [each for native_ids in kinds.values() for each in native_ids]:
+            if '[' in native_id and '[]' not in native_id:
+                raise InvalidJobException(
+                    f'PBS lets no job wait for {native_id}, which is an element of an array; wait for the whole array.')
+        clauses = [':'.join([kind, *native_ids]) for kind, native_ids in kinds.items() if native_ids]
+        return ['-W', f'depend={",".join(clauses)}']
 
     def get_submit_command(self, job: Job, submit_file_path: Path) -> List[str]:
         """Return the qsub command."""

@@ -11,7 +11,7 @@ from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation, Site
 from psij_ext.core.status import JobStatus
-from psij_ext.exceptions import ParseError, SubmitException
+from psij_ext.exceptions import InvalidJobException, ParseError, SubmitException
 from psij_ext.executors.batch import slurm_accounting, slurm_native_record, slurm_records
 from psij_ext.executors.batch.base import BatchSchedulerExecutor
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
@@ -71,6 +71,7 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
     environment_defaults = {
         'queue_name': 'SBATCH_PARTITION', 'account': 'SBATCH_ACCOUNT', 'qos': 'SBATCH_QOS',
         'reservation_id': 'SBATCH_RESERVATION'}
+    dependency_attributes = ('dependency=', 'd=')
     # Times as seconds since the epoch; lists of array elements are not cut.
     command_variables = {'SLURM_TIME_FORMAT': '%s', 'SLURM_BITSTR_LEN': '0'}
 
@@ -91,6 +92,26 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
     def custom_option(self, key: str, value: str) -> list[str]:
         """Return an option of sbatch, whose value may be any text."""
         return [f'--{key}={value}']
+
+    def get_dependency_option(
+        self, after_ok: Sequence[str], after_any: Sequence[str], after_not_ok: Sequence[str]
+    ) -> list[str]:
+        """Return the options of sbatch; a job that can never begin is cancelled by the controller.
+
+        An array's id stands for all of its elements. Of a part of a heterogeneous job, `12+1`, the whole one is waited
+        for, since sbatch(1) would take the plus sign for a delay.
+
+        :raises InvalidJobException: if they are on several clusters.
+        """
+        kinds = {'afterok': after_ok, 'afterany': after_any, 'afternotok': after_not_ok}
+        clusters = {_divide(native_id)[1] for native_ids in kinds.values() for native_id in native_ids}
+        if len(clusters) > 1:
+            raise InvalidJobException(
+                'A Slurm job can only wait for jobs of its own cluster; those given are on '
+                f'{", ".join(sorted(cluster or "the usual one" for cluster in clusters))}.')
+        clauses = [':'.join([kind, *dict.fromkeys(_divide(native_id)[0].partition('+')[0] for native_id in native_ids)])
+                   for kind, native_ids in kinds.items() if native_ids]
+        return [f'--dependency={",".join(clauses)}', '--kill-on-invalid-dep=yes']
 
     def get_submit_command(self, job: Job, submit_file_path: Path) -> list[str]:
         """Return the sbatch command; `--parsable` makes it print the id alone."""
@@ -228,6 +249,10 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         if result.exit_code != 0:
             raise command_error('squeue gave no answer', result)
         return slurm_records.parse_origins(result.text)
+
+    def origin_on_record(self, record: Mapping[str, str]) -> str | None:
+        """Return the folder in which sbatch was run (scontrol(1), sacct(1): WorkDir)."""
+        return record.get('WorkDir')
 
     def get_hold_command(self, native_id: str) -> list[str]:
         """Return the scontrol command that holds a job so that its owner can release it."""

@@ -76,7 +76,7 @@ def parse_queue(text: str, own_cluster: str | None = None, before: Differing | N
             if len(first) > 1:
                 rows.add_unread(first[0], first[1] if len(first) > 3 else '', a_row_for_certain=False)
             continue
-        native_id, raw_id, start, rest = first[0], first[1], first[2], first[-1]
+        native_id, raw_id, start, submitted, rest = first[0], first[1], first[2], first[3], first[-1]
         if rest not in known:
             known[rest] = _read_rest(rest)
         told = known[rest]
@@ -96,6 +96,7 @@ def parse_queue(text: str, own_cluster: str | None = None, before: Differing | N
             seen[native_id] = seen[f'{native_id};{cluster}'] = observation
         else:
             rows.add(native_id, raw_id, cluster, observation)
+        seen.stamps[native_id] = submitted
     before.clear()
     before.update(differing)
     return rows.finish(Array.in_queue)
