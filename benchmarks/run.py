@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import following
@@ -25,6 +26,8 @@ IMPORT_LIMIT = 0.060
 ROUNDS = 10
 ROUNDS_OF_JOBS = 30
 JOBS_A_ROUND = 20
+ROUNDS_OF_MANY = 3
+JOBS_A_BATCH = 300
 
 
 def import_time() -> Row:
@@ -59,15 +62,44 @@ def submission() -> Row:
         script = submit(executor, attributes, 1)[1]
         for _ in range(ROUNDS_OF_JOBS):
             ours.append(submit(executor, attributes, JOBS_A_ROUND)[0])
-            started = time.perf_counter()
-            for _ in range(JOBS_A_ROUND):
-                subprocess.run(['sbatch', '--parsable', script], check=True, capture_output=True, cwd=folder)
-            bare.append(time.perf_counter() - started)
+            bare.append(submit_bare(script, Path(folder), JOBS_A_ROUND))
         subprocess.run(['scancel', '--me'], check=True)
     ours_median, bare_median = statistics.median(ours) / JOBS_A_ROUND, statistics.median(bare) / JOBS_A_ROUND
     ratio = statistics.median(one / other for one, other in zip(ours, bare))
     return Row('submit() on Slurm, one by one', f'{ours_median * 1000:.2f} ms a job',
                f'{bare_median * 1000:.2f} ms a job for a bare sbatch loop', ratio, 1.15)
+
+
+def submission_of_many() -> Row:
+    """`submit_many()` of held jobs, no two of one shape, against a loop of `sbatch` with the script of one of them."""
+    ours, bare = [], []
+    place = default_work_directory()
+    with tempfile.TemporaryDirectory(prefix='benchmark-', dir=place) as folder, JobExecutor.get_instance(
+            'slurm', config=BatchSchedulerExecutorConfig(work_directory=folder, keep_files=True)) as executor:
+        for number in range(ROUNDS_OF_MANY):
+            jobs = [
+                Job(JobSpec('/bin/true', attributes=JobAttributes(
+                    duration=timedelta(minutes=1 + number * JOBS_A_BATCH + each),
+                    custom_attributes={'slurm.hold': None}))) for each in range(JOBS_A_BATCH)]
+            started = time.perf_counter()
+            executor.submit_many(jobs)
+            ours.append(time.perf_counter() - started)
+            script = executor.work_directory / jobs[-1].id / 'script'
+            bare.append(submit_bare(script, Path(folder), JOBS_A_BATCH))
+        subprocess.run(['scancel', '--me'], check=True)
+    return Row(
+        'submit_many() on Slurm, jobs that differ in shape',
+        f'{statistics.median(ours) / JOBS_A_BATCH * 1000:.2f} ms a job',
+        f'{statistics.median(bare) / JOBS_A_BATCH * 1000:.2f} ms a job for a bare sbatch loop',
+        statistics.median(one / other for one, other in zip(ours, bare)), 0.5)
+
+
+def submit_bare(script: Path, folder: Path, count: int) -> float:
+    """Submit a script some times with nothing but subprocess.run; give the seconds that it took."""
+    started = time.perf_counter()
+    for _ in range(count):
+        subprocess.run(['sbatch', '--parsable', script], check=True, capture_output=True, cwd=folder)
+    return time.perf_counter() - started
 
 
 def submit(executor: JobExecutor, attributes: JobAttributes, count: int) -> tuple[float, Path]:
@@ -80,6 +112,6 @@ def submit(executor: JobExecutor, attributes: JobAttributes, count: int) -> tupl
 
 
 if __name__ == '__main__':
-    rows = [import_time(), submission(), *parsing(), *following.rows(), *keeping.rows()]
+    rows = [import_time(), submission(), submission_of_many(), *parsing(), *following.rows(), *keeping.rows()]
     report(rows, Path(sys.argv[1]) if len(sys.argv) > 1 else None)
     sys.exit(0 if all(row.met for row in rows) else 1)

@@ -2,6 +2,7 @@
 
 from psij_ext.testing.conformance.test_cancelling import *  # noqa: F403
 from psij_ext.testing.conformance.test_controlling import *  # noqa: F403
+from psij_ext.testing.conformance.test_depending import *  # noqa: F403
 from psij_ext.testing.conformance.test_environment import *  # noqa: F403
 from psij_ext.testing.conformance.test_files import *  # noqa: F403
 from psij_ext.testing.conformance.test_following import *  # noqa: F403

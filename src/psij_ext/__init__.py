@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         ControlUncertain,
         InvalidJobException,
         NotAllCancelled,
+        NotAllSubmitted,
         PsijExtError,
         SubmitException,
         SubmitUncertain,
@@ -48,6 +49,7 @@ __all__ = [
     'JobStatusCallback',
     'Launcher',
     'NotAllCancelled',
+    'NotAllSubmitted',
     'PsijExtError',
     'ResourceSpec',
     'ResourceSpecV1',
@@ -78,8 +80,8 @@ _ROOMS = {
     'psij_ext.core.status': ('JobStatus',),
     'psij_ext.core.waiting': ('DoneAndNotDone', 'ReturnWhen', 'as_completed', 'wait'),
     'psij_ext.exceptions': (
-        'ControlUncertain', 'InvalidJobException', 'NotAllCancelled', 'PsijExtError', 'SubmitException',
-        'SubmitUncertain'),
+        'ControlUncertain', 'InvalidJobException', 'NotAllCancelled', 'NotAllSubmitted', 'PsijExtError',
+        'SubmitException', 'SubmitUncertain'),
     'psij_ext.plugins': ('Descriptor',),
 }
 

@@ -7,6 +7,7 @@
     ├── SubmitException              a scheduler refused a job, or a job cannot be cancelled
     │   ├── SubmitUncertain          nobody knows yet whether the scheduler took the job
     │   ├── ControlUncertain         nobody knows yet whether the scheduler did what it was asked to do to a job
+    │   ├── NotAllSubmitted          some of many jobs were not submitted
     │   └── NotAllCancelled          some of many jobs cannot be cancelled
     ├── CommandError                 a scheduler's command failed
     │   ├── CommandNotFound          ... because it is not installed here
@@ -99,6 +100,24 @@ class ControlUncertain(SubmitException):
     """
 
 
+class NotAllSubmitted(SubmitException):
+    """Some of many jobs were not submitted, each for a reason of its own; the others were.
+
+    It is `transient` if all of them may be submitted later.
+
+    :param failures: for the id of each job that was not submitted, why; with `SubmitUncertain`, whether it was is not
+        known yet, and the job is followed.
+    :param asked: how many jobs were to be submitted.
+    """
+
+    def __init__(self, failures: Mapping[str, PsijExtError], asked: int) -> None:
+        super().__init__(
+            _told_of_many(f'{len(failures)} of {asked} jobs were not submitted', failures.values()),
+            next(iter(failures.values())),
+            all(isinstance(error, SubmitException) and error.transient for error in failures.values()))
+        self.failures = dict(failures)
+
+
 class NotAllCancelled(SubmitException):
     """Some of many jobs could not be cancelled, each for a reason of its own; the others were.
 
@@ -110,14 +129,18 @@ class NotAllCancelled(SubmitException):
 
     def __init__(self, failures: Mapping[str, SubmitException], asked: int) -> None:
         first = next(iter(failures.values()))
-        reasons = [error.message for error in failures.values()]
-        more = len(reasons) - _MOST_REASONS
-        shown = [*reasons[:_MOST_REASONS], *([f'... and {more} more'] if more > 0 else [])]
         super().__init__(
-            '\n'.join([f'{len(failures)} of {asked} jobs {_not_cancelled(failures.values())}:', *shown]), first,
-            all(error.transient for error in failures.values()), argv=first.argv, exit_code=first.exit_code,
+            _told_of_many(f'{len(failures)} of {asked} jobs {_not_cancelled(failures.values())}', failures.values()),
+            first, all(error.transient for error in failures.values()), argv=first.argv, exit_code=first.exit_code,
             stderr=first.stderr)
         self.failures = dict(failures)
+
+
+def _told_of_many(what: str, failures: Iterable[PsijExtError]) -> str:
+    """Write what happened, and the reasons, those that are told in the same words once."""
+    reasons = [*dict.fromkeys(map(str, failures))]
+    more = len(reasons) - _MOST_REASONS
+    return '\n'.join([f'{what}:', *reasons[:_MOST_REASONS], *([f'... and {more} more'] if more > 0 else [])])
 
 
 def _not_cancelled(failures: Iterable[SubmitException]) -> str:

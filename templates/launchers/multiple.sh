@@ -6,6 +6,8 @@ children=() keepers=() pipes=() interrupted= ending=
 # All substitutions come before the first trap: a signal that comes during one is lost (seen in bash 5.2, which parses its text
 # then, and the trap's as if it were a part of it).
 exec {input}<&0 {output}>&1
+# This shell and those in between have no words of their own about how a copy or one of them ended.
+exec {errors}>&2 2> /dev/null
 for ((number = 0; number < count; number++)); do
     exec {pipe}<> <(:)
     pipes+=("$pipe")
@@ -22,7 +24,6 @@ for ((number = 0; number < count; number++)); do
     # A shell in between keeps a copy's exit code, which `wait` can lose when a signal comes; see the script of a job.
     {
         trap : HUP INT QUIT TERM USR1 USR2
-        exec {errors}>&2 2> /dev/null # this shell has no words of its own about how the copy ended
         (
             # The shell lets a command in the background ignore INT and QUIT; a copy shall get them like any other.
             trap - HUP INT QUIT TERM USR1 USR2
@@ -44,7 +45,7 @@ for ((number = 0; number < count; number++)); do
 done
 for keeper in "${keepers[@]}"; do
     while interrupted=; do
-        wait "$keeper" 2> /dev/null # bash would tell of a keeper that was killed, with all of its text
+        wait "$keeper"
         [ -n "$interrupted" ] || break
     done
 done

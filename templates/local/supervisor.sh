@@ -3,7 +3,8 @@
 #
 #   bash -p supervisor.sh FOLDER SLOTS MAXIMUM LIMIT GRACE MAILBOX
 #
-# and then writes the name of its place in SLOTS/waiting, TICKET.PID.START.CORES, on its standard input. FOLDER is the job's;
+# and then writes the name of its place in SLOTS/waiting, TICKET.PID.START.CORES, on its standard input. Where FOLDER/others names
+# jobs to wait for, by kind, native id and folder, the place is in SLOTS/held. FOLDER is the job's;
 # SLOTS is where all jobs of the user on this machine take their places (runtime/slots.py); MAXIMUM is how many cores these jobs
 # may use together; LIMIT is the wall time in seconds or empty; GRACE the milliseconds from TERM to KILL; MAILBOX where hints go.
 #
@@ -25,6 +26,7 @@ psij_supervise() {
     # The pipe that brought the name stays open as 8, for whoever waits behind us. What bash says of killed children is not for 2.
     exec 8<>"/proc/$$/fd/0" 0</dev/null 5>&2 2>/dev/null
     cd -- "$psij_folder" || exit
+    [ ! -e others ] || psij_wait_for_others
     psij_wait_for_turn
     psij_take_cores
     psij_run_script
@@ -44,6 +46,67 @@ psij_close_inherited() {
 }
 
 # ---- waiting ----------------------------------------------------------------------------------------------------
+
+# Waits until all jobs are over that this one waits for, and joins the line of those that wait for cores; ends where one of them
+# ended otherwise than it was to. Whoever ends writes a line into our pipe; a look now and then finds those who were killed.
+psij_wait_for_others() {
+    local psij_others psij_next=0 psij_ended
+    mapfile -d '' psij_others < others
+    while ((psij_next < ${#psij_others[@]})); do
+        psij_look_at_other "${psij_others[psij_next + 1]}" "${psij_others[psij_next + 2]}"
+        case ${psij_others[psij_next]}:$psij_ended in
+            *:) IFS= read -r -t 2 -u 8 ;;
+            after_any:* | after_ok:ok | after_not_ok:failed) ((psij_next += 3)) ;;
+            *) psij_end_in_vain ;;
+        esac
+    done
+    psij_join_line
+}
+
+# psij_look_at_other NATIVE_ID FOLDER: sets psij_ended to `ok`, `failed` or, while that job is not over, nothing.
+psij_look_at_other() {
+    local psij_line psij_code= psij_phase= psij_term=1
+    psij_ended=
+    # One without a record, whose supervisor and script are gone, was killed.
+    if [ ! -e "$2/exit" ] && { psij_is_alive "0.$1.0" || psij_has_session "${1%%.*}"; }; then
+        return
+    fi
+    while IFS= read -r psij_line; do
+        case $psij_line in
+            exit_code=*) psij_code=${psij_line#*=} ;;
+            phase=*) psij_phase=${psij_line#*=} ;;
+            term=*) psij_term=${psij_line#*=} ;;
+        esac
+    done < "$2/exit"
+    psij_ended=failed
+    [[ $psij_code:$psij_term != 0: || $psij_phase != done && $psij_phase != post_launch ]] || psij_ended=ok
+}
+
+# psij_has_session LEADER: whether a process of this session runs.
+psij_has_session() {
+    local psij_other
+    for psij_other in /proc/[1-9]*; do
+        if psij_look_at "${psij_other#/proc/}" && [ "${psij_fields[3]}" = "$1" ]; then
+            return 0
+        fi
+    done
+    return 1
+}
+
+# Takes the last place of those that wait, behind all who are there. Nobody else may take one meanwhile: see runtime/slots.py.
+psij_join_line() {
+    local psij_other psij_ticket=${psij_place%%.*} psij_last
+    exec 7<>"$psij_slots/lock"
+    command -p flock 7
+    for psij_other in "$psij_slots"/waiting/*; do
+        psij_last=${psij_other##*/} psij_last=${psij_last%%.*}
+        [[ $psij_last < $psij_ticket ]] || printf -v psij_ticket '%020d' $((10#$psij_last + 1))
+    done
+    psij_other=$psij_place
+    psij_place=$psij_ticket.${psij_place#*.}
+    command -p mv -f -- "$psij_slots/held/$psij_other" "$psij_slots/waiting/$psij_place"
+    exec 7>&-
+}
 
 # Waits until nobody who came earlier waits. Each waits for the one before, whose end closes the other end of a pipe.
 psij_wait_for_turn() {
@@ -74,6 +137,7 @@ psij_take_cores() {
     while :; do
         psij_used=${psij_place##*.} psij_gone=()
         for psij_other in "$psij_slots"/running/*; do
+            case ${psij_other##*.} in '' | *[!0-9]*) continue ;; esac # no place
             if psij_is_alive "$psij_other"; then
                 ((psij_used += ${psij_other##*.}))
             else
@@ -90,8 +154,16 @@ psij_take_cores() {
 }
 
 psij_leave() {
-    command -p rm -f -- "$psij_slots/waiting/$psij_place" "$psij_slots/running/$psij_place"
+    local psij_other
+    command -p rm -f -- "$psij_slots"/{held,waiting,running}/"$psij_place"
     [ ! -p "$psij_slots/wake" ] || echo 1<>"$psij_slots/wake"
+    for psij_other in "$psij_slots"/held/*; do
+        if ! psij_is_alive "$psij_other"; then
+            command -p rm -f -- "$psij_other"
+        elif [ -p "/proc/$psij_pid/fd/8" ]; then
+            echo 1<>"/proc/$psij_pid/fd/8"
+        fi
+    done
 }
 
 # psij_is_alive PLACE: whether the supervisor that has this place runs; sets psij_pid.
@@ -129,6 +201,7 @@ psij_run_script() {
     } 2>&5 5>&- &
     psij_script=$!
     set +m
+    umask 077
     [ -z "$psij_limit" ] || psij_start_timer "$psij_limit" USR1
     while [ -z "$psij_asked" ]; do
         psij_interrupted=
@@ -230,9 +303,18 @@ psij_list_session() {
 
 # Ends a job that was cancelled while it waited.
 psij_end_unstarted() {
+    umask 077
     trap : TERM
     echo cancel > "$psij_folder/ended_by"
     psij_record 143 claim 1
+    psij_leave
+    exit
+}
+
+# Ends a job that can never begin, because another one ended otherwise than it was to.
+psij_end_in_vain() {
+    trap : TERM
+    psij_record 1 dependency ''
     psij_leave
     exit
 }
@@ -257,7 +339,7 @@ psij_record() {
     local psij_time psij_follower
     psij_now
     printf '%s=%s\n' attempt 1 native_id "$psij_native_id" exit_code "$1" phase "$2" term "$3" began "$psij_began" \
-        ended "$psij_time" > "$psij_folder/exit.new" && command -p mv -f -- "$psij_folder/exit.new" "$psij_folder/exit"
+        ended "$psij_time" > "$psij_folder/exit.new" && command -p mv -fT -- "$psij_folder/exit.new" "$psij_folder/exit"
     [ ! -d "$psij_mailbox" ] || : > "$psij_mailbox/${psij_folder##*/}"
     [ ! -e "$psij_folder/followers" ] || while IFS= read -r -d '' psij_follower; do
         [ ! -d "$psij_follower" ] || : > "$psij_follower/${psij_folder##*/}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import time
 from pathlib import Path
@@ -186,3 +187,18 @@ def test_prune_knows_other_places(shell, tmp_path):
     assert b'0 jobs' in shell('index', 'prune', '--older-than', '30d').stdout
     assert b'1 job ' in shell('index', 'prune', '--older-than', '30d', '--work-directory', 'elsewhere').stdout
     assert there(tmp_path / 'elsewhere' / 'slurm') == set()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root can give files away')
+def test_jobs_of_somebody_else_are_not_ours_and_left_alone(shell: Shell, state: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / 'theirs'
+    make_job(theirs, 'job-1', '12', ended=100.0, reported=True)
+    everything = [theirs, *sorted(theirs.rglob('*'))]
+    for path in everything:
+        os.chown(path, 65534, 65534)
+    assert shell.json('ls', '--work-directory', theirs) == []
+    assert b'no job' in shell('status', '12', '--work-directory', theirs, code=1).stderr
+    assert json_of(shell, 'rebuild', '--work-directory', theirs)['jobs'] == 0
+    assert json_of(shell, 'prune', '--older-than', '1s', '--work-directory', theirs)['jobs'] == []
+    assert [theirs, *sorted(theirs.rglob('*'))] == everything
+    assert index_of(state) == []

@@ -153,3 +153,19 @@ def test_a_job_in_the_background_is_not_touched_by_ctrl_c(site):
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(60) == 0
 
+
+
+def test_a_job_waits_for_others(site):
+    def submit(*words):
+        return site('submit', *words).stdout.split()[0].decode()
+
+    first = submit('--', 'sh', '-c', 'until [ -e go ]; do sleep 0.1; done; exit 3')
+    vain = submit('--after-ok', first, '--', 'touch', 'never')
+    waiting = submit('--after-not-ok', first, '--after-any', '@last', '--', 'touch', 'over')
+    assert [job['state'] for job in site.json('status', vain, waiting)] == ['QUEUED', 'QUEUED']
+    (site.folder / 'go').touch()
+    done = site('run', '--quiet', '--after-ok', waiting, '--', 'sh', '-c', 'echo *')
+    assert b'over' in done.stdout.split()
+    assert b'never' not in done.stdout.split()
+    record, = site.json('status', vain)
+    assert (record['state'], record['reason']) == ('FAILED', 'dependency failed')

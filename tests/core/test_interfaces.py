@@ -19,7 +19,7 @@ from psij_ext import (
     Launcher,
     ResourceSpecV1,
 )  # fmt: skip
-from psij_ext.exceptions import BrokenPlugin, UnknownPlugin
+from psij_ext.exceptions import BrokenPlugin, NotAllSubmitted, SubmitException, UnknownPlugin
 
 
 class Recorder(JobExecutor):
@@ -95,6 +95,24 @@ class TestExecutor:
     def test_an_unregistered_one_has_the_name_of_its_class(self) -> None:
         executor = Recorder()
         assert (executor.name, executor.version, str(executor)) == ('Recorder', Version('0'), 'Recorder')
+
+
+class TestSubmitMany:
+    def test_one_that_is_refused_keeps_no_other_back(self) -> None:
+        class Choosy(Recorder):
+            def submit(self, job: Job) -> None:
+                if job is wrong:
+                    raise SubmitException('no such queue', transient=True)
+                submitted.append(job)
+
+        submitted: list[Job] = []
+        first, wrong, last = Job(), Job(), Job()
+        executor = Choosy()
+        with pytest.raises(NotAllSubmitted, match='1 of 3 jobs were not submitted') as caught:
+            executor.submit_many([first, wrong, last])
+        assert list(caught.value.failures) == [wrong.id]
+        assert caught.value.transient
+        assert submitted == [first, last]
 
 
 class TestCallbacks:

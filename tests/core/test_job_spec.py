@@ -172,6 +172,7 @@ def test_a_spec_prints_what_was_given() -> None:
     assert repr(JobSpec()) == 'JobSpec()'
     assert repr(JobSpec('/bin/date', ['-u'])) == "JobSpec(executable='/bin/date', arguments=['-u'])"
     attributes = JobAttributes(queue_name='q')
+    assert repr(JobSpec(environment={'TOKEN': 'a secret'})) == "JobSpec(environment={'TOKEN': '***'})"
     assert repr(JobSpec(attributes=attributes)) == "JobSpec(attributes=JobAttributes(queue_name='q'))"
 
 

@@ -9,7 +9,7 @@ import pytest
 from common_scenes import AN_HOUR, RAN, awaiting, was_killed_without_a_word
 from stage_of_truth import STAY, STAY_POLITE, STAY_STUBBORN, Play, Stage
 
-from psij_ext import ExitReason, JobState, SubmitException
+from psij_ext import ControlUncertain, ExitReason, JobState, SubmitException
 
 # -- while the server is away, or hangs
 
@@ -55,7 +55,7 @@ def server_hung(stage: Stage) -> None:
             stage.executor.submit(late.job)
         assert refused.value.transient
         assert late.job.status.state is JobState.NEW
-        with pytest.raises(SubmitException):
+        with pytest.raises(ControlUncertain):
             cancelled.job.cancel()
         good.let_go()
         good.ends(f'{RAN} COMPLETED', ExitReason.EXITED, 0)
@@ -64,6 +64,7 @@ def server_hung(stage: Stage) -> None:
     stage.see_what_came_of_unheard_submission(cancelled)
     assert not (stage.folder / 'late').exists()
     stage.executor.submit(late.job)
+    assert stage.executor.health == 'ok'
     late.ends(f'{RAN} COMPLETED', ExitReason.EXITED, 0)
     assert (stage.folder / 'late').read_text() == '\n'
     patient.let_go()
@@ -86,6 +87,14 @@ def later(play: Play, seconds: float = 60.0) -> Play:
     """The job as somebody sees it who looks when the scheduler has forgotten it."""
     play.stage.wait_until_forgotten(play, seconds)
     return play.stage.attach(play.native_id)
+
+
+def usage_of_a_success_that_nobody_followed(stage: Stage) -> None:
+    before = unfollowed(stage, 'exit 0')
+    stage.wait_until_over(before)
+    play = stage.attach(before.native_id)
+    play.ends(f'{RAN} COMPLETED', ExitReason.EXITED, 0)
+    play.until(lambda: play.usage.raw, 'the scheduler does not tell what it used')
 
 
 def success_forgotten(stage: Stage) -> None:

@@ -98,10 +98,10 @@ class SimpleExecutor(BatchSchedulerExecutor):
 
 
 class TellingExecutor(SimpleExecutor):
-    """Its scheduler tells from which folders jobs were submitted: a line for each, an id and a path."""
+    """Its scheduler tells from which folders all jobs were submitted: a line for each, an id and a path."""
 
-    def get_origins_command(self) -> list[str]:
-        return ['origins']
+    def get_origins_command(self, native_ids: Sequence[str] = ()) -> list[str] | None:
+        return None if native_ids else ['origins']
 
     def parse_origins(self, result: CommandResult) -> Mapping[str, str]:
         return dict(line.split(' ', 1) for line in result.text.splitlines())  # type: ignore[misc]

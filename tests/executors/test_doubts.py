@@ -117,6 +117,19 @@ def test_a_dialect_without_another_format_leaves_the_job_as_it_was() -> None:
     assert states(Doubts().settle(answer(unread=['1']), ['1', '2'], no_spellings, lambda native_id: None)) == {'1': NEW}
 
 
+def test_who_cannot_be_read_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    alone, doubts = Alone(_1=answer('1'), _2=answer(unread=['2']), _3=answer(complete=False)), Doubts()
+    for _ in range(3):
+        doubts.settle(answer(unread=['1', '2']), ['1', '2'], no_spellings, alone)
+        doubts.settle(answer(complete=False), ['3'], no_spellings, alone)
+    assert [record.getMessage().partition(': ')[2] for record in caplog.records] == ['2', '3']
+    many = [f'u{number}' for number in range(5000)]
+    for _ in range(3):
+        doubts.settle(answer(unread=many), many, no_spellings)
+    assert len(caplog.records) == 3
+    assert 'of 5000 jobs' in caplog.text and len(caplog.records[-1].getMessage()) < 200
+
+
 # -- the dialects
 
 

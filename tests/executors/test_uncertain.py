@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
+import weakref
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -99,6 +101,21 @@ def test_a_job_that_the_scheduler_does_not_have_ends_and_never_runs(
         executor.submit(job)
 
 
+def test_while_its_folder_is_away_nothing_is_decided(
+        executor: SimpleExecutor, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that is not mounted looks empty, and the job's script may see it."""
+    job = submit_uncertain(executor, runner, monkeypatch)
+    folder = folder_of(executor, job)
+    away = folder.path.rename(folder.path.parent / '.away')
+    runner.answers['origins'] = result()
+    assert job.wait(timedelta(seconds=0.5)) is None
+    claim('7')([], away)
+    away.rename(folder.path)
+    runner.answers['status'] = result(b'7 done\n')
+    assert job.wait(SOON) is not None
+    assert (job.native_id, job.status.state) == ('7', JobState.COMPLETED)
+
+
 def test_many_are_settled_with_one_question_that_takes_turns_with_the_other(
         executor: SimpleExecutor, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = [submit_uncertain(executor, runner, monkeypatch) for _ in range(5)]
@@ -146,7 +163,8 @@ def test_who_waits_for_it_has_it_followed_after_the_executor_was_closed(
     assert job.status.state is JobState.COMPLETED
 
 
-def test_it_keeps_its_executor_alive(tmp_path: Path, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_keeps_its_executor_alive_and_no_longer_than_needed(
+        tmp_path: Path, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     runner.answers['origins'] = CommandTimeout('no answer', argv=('origins',))
     executor = TellingExecutor(config=BatchSchedulerExecutorConfig(
         work_directory=tmp_path / 'work', initial_queue_polling_delay=0.05, queue_polling_interval=0.1, submit_retry_time=0))
@@ -154,7 +172,14 @@ def test_it_keeps_its_executor_alive(tmp_path: Path, runner: FakeRunner, monkeyp
     ended = threading.Event()
     executor.set_job_status_callback(lambda job, status: ended.set() if status.final else None)
     submit_uncertain(executor, runner, monkeypatch)
+    reference = weakref.ref(executor)
+    runner.once_started = None
     del executor
     gc.collect()
     runner.answers['origins'] = result()
     assert ended.wait(10)
+    deadline = time.monotonic() + 10
+    while reference() is not None or any(thread.name.startswith('psij-ext monitor') for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        gc.collect()
+        time.sleep(0.01)

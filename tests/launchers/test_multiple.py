@@ -84,6 +84,12 @@ def test_a_command_that_cannot_be_started(start: Start, command: str, code: int)
     assert errors.count(command.encode()) >= 2
 
 
+def test_of_shells_in_between_that_were_killed_nothing_is_told(start: Start) -> None:
+    process = start(20, '/bin/sh', '-c', 'kill -9 $PPID')
+    assert process.communicate(timeout=30) == (b'', b'')
+    assert process.returncode == 137
+
+
 def test_all_copies_share_the_streams(start: Start) -> None:
     process = start(3, '/bin/sh', '-c', 'echo out; echo err >&2; cat', stdin=subprocess.PIPE)
     out, errors = process.communicate(b'only once\n', timeout=30)

@@ -18,7 +18,8 @@ from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.launchers.single import SingleLauncher
 from psij_ext.runtime.jobfolder import ExitRecord, JobFolder
-from psij_ext.runtime.script import export_lines, full_script, make_absolute, script_context
+from psij_ext.runtime.script import export_lines, make_absolute, script_context
+from psij_ext.runtime.templates import full_script
 
 # What a scheduler's own template has at the least.
 DIRECTIVES = '#!/bin/bash\npsij_native_id=$FAKE_ID\n'

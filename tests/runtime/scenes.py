@@ -38,6 +38,12 @@ class FakeSource:
         self.tells_usage = False
         self.rows: dict[str, Observation] = {}
         self.accounts: dict[str, Observation] = {}
+        self.names: dict[str, str | None] = {}
+        self.accounted_names: dict[str, str] = {}
+        self.records_asked_for: list[str] = []
+        self.names_asked_for: list[Sequence[str]] = []
+        self.names_failure: Exception | None = None
+        self.stamps: dict[str, str] = {}
         self.missing_elements: set[str] = set()
         self.keeps_ended = 0.0
         self.seconds_to_answer = 0.0
@@ -56,8 +62,21 @@ class FakeSource:
         answer = Observations()
         answer.update({native_id: self.rows[native_id] for native_id in native_ids if native_id in self.rows})
         answer.missing_elements, answer.keeps_ended = self.missing_elements - set(answer), self.keeps_ended
+        answer.stamps = dict(self.stamps)
         self.clock.now += self.seconds_to_answer
         return answer
+
+    def folders(self, native_ids: Sequence[str]) -> Mapping[str, str | None]:
+        self.names_asked_for.append(list(native_ids))
+        if self.names_failure is not None:
+            raise self.names_failure
+        return {native_id: self.names[native_id] for native_id in native_ids if native_id in self.names}
+
+    def accounted_folder(self, native_id: str, since: float) -> str | None:
+        self.records_asked_for.append(native_id)
+        if self.names_failure is not None:
+            raise self.names_failure
+        return self.accounted_names.get(native_id)
 
     def accounting(self, native_ids: Sequence[str], since: float) -> Mapping[str, Observation]:
         self.accounting_asked_for.append(list(native_ids))
@@ -82,7 +101,7 @@ class Scene:
         self.clock = Clock()
         self.source = FakeSource(self.clock, has_accounting)
         self.monitor = StatusMonitor(self.source, rhythm, 'monitor of a test', clock=lambda: self.clock.now)
-        self.mailbox = self.monitor.mailbox(work)
+        self.mailbox = self.monitor.hints.mailbox(work)
         self.seen: dict[str, list[JobState]] = {}
 
     def follow(self, native_id: str, spec: JobSpec | None = None, has_folder: bool = True, job: Job | None = None,

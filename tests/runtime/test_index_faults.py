@@ -307,8 +307,9 @@ def test_a_list_of_work_directories_that_cannot_be_kept_harms_no_row(
     (folder / 'work-directories').mkdir()
     assert write(folder, 'a', 'b').dropped == 0
     assert ids(folder) == ['a', 'b']
-    (said,) = warnings(caplog)
-    assert 'the work directory /work cannot be remembered' in said
+    unread, unkept = warnings(caplog)
+    assert 'is not a file of ours' in unread
+    assert 'the work directory /work cannot be remembered' in unkept
 
 
 # -- rights

@@ -18,7 +18,8 @@ from pytest_mock import MockerFixture
 
 from psij_ext.core.state import JobState
 from psij_ext.exceptions import PsijExtError
-from psij_ext.runtime.jobfolder import REVOKED, ExitRecord, JobFolder, ProgressEntry, check_private, new_nonce
+from psij_ext.runtime.jobfolder import REVOKED, ExitRecord, JobFolder, ProgressEntry, new_nonce
+from psij_ext.runtime.private import check_private
 from psij_ext.runtime.usage import Request, usage_of
 
 SAME_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

@@ -468,11 +468,58 @@ def test_signal_and_message_come_from_the_scheduler() -> None:
     assert (judgement.exit_info.signal, judgement.exit_info.message) == (9, 'because')
 
 
-@pytest.mark.parametrize(('acknowledged', 'reason'), [
-    (True, ExitReason.CANCELED), (False, ExitReason.DEPENDENCY_FAILED)])
-def test_a_cancel_of_a_job_that_waited_in_vain(acknowledged: bool, reason: ExitReason) -> None:
+@pytest.mark.parametrize(('acknowledged', 'state', 'reason'), [
+    (True, JobState.CANCELED, ExitReason.CANCELED), (False, JobState.FAILED, ExitReason.DEPENDENCY_FAILED)])
+def test_a_cancel_of_a_job_that_waited_in_vain(acknowledged: bool, state: JobState, reason: ExitReason) -> None:
     given = evidence(seen(JobState.CANCELED, ExitReason.DEPENDENCY_FAILED), cancel_acknowledged=acknowledged, leaves_record=True)
-    assert_ended(given, JobState.CANCELED, reason)
+    assert_ended(given, state, reason)
+
+
+# -- over because another job ended otherwise than it was to
+
+
+WHY = 'Job 12, which was to complete before it, is FAILED.'
+
+
+@pytest.mark.parametrize('said', [
+    seen(JobState.CANCELED), seen(JobState.CANCELED, ExitReason.CANCELED), seen(JobState.FAILED, ExitReason.NEVER_STARTED),
+    seen(JobState.CANCELED, ExitReason.DEPENDENCY_FAILED), seen(JobState.FAILED, ExitReason.DEPENDENCY_FAILED)])
+def test_a_job_that_waited_in_vain_has_failed(said: Observation) -> None:
+    """Whatever the scheduler calls it; accounting, for one, may know no more than that it was cancelled."""
+    judgement = judged(evidence(said, in_vain=WHY, leaves_record=True))
+    assert_ended(evidence(said, in_vain=WHY, leaves_record=True), JobState.FAILED, ExitReason.DEPENDENCY_FAILED)
+    assert judgement.status is not None
+    assert (judgement.status.message, judgement.status.exit_code) == (WHY, None)
+
+
+@pytest.mark.parametrize('said', [
+    seen(JobState.COMPLETED, code=0), seen(JobState.FAILED, ExitReason.TIMEOUT), seen(JobState.FAILED, ExitReason.EXITED, code=3)])
+def test_a_job_that_has_run_has_not_waited_in_vain(said: Observation) -> None:
+    judgement = judged(evidence(said, in_vain=WHY))
+    assert judgement.exit_info is not None
+    assert judgement.exit_info.reason is not ExitReason.DEPENDENCY_FAILED
+
+
+def test_a_job_that_waits_in_vain_and_is_in_the_queue_is_not_over() -> None:
+    assert judged(evidence(seen(JobState.QUEUED), in_vain=WHY)).exit_info is None
+
+
+@pytest.mark.parametrize(('acknowledged', 'state', 'reason'), [
+    (True, JobState.CANCELED, ExitReason.CANCELED), (False, JobState.FAILED, ExitReason.DEPENDENCY_FAILED)])
+def test_a_job_that_waited_in_vain_and_is_forgotten(acknowledged: bool, state: JobState, reason: ExitReason) -> None:
+    gone = Evidence(queue_presence=Presence.ABSENT, in_vain=WHY, cancel_acknowledged=acknowledged)
+    assert_ended(gone, state, reason)
+
+
+def test_the_record_of_a_job_that_waited_in_vain() -> None:
+    record = ExitRecord(1, '12.34', 1, 'dependency', False, 50.0)
+    for why in (WHY, None):
+        judgement = judged(Evidence(exit_record=record, in_vain=why))
+        assert judgement.status is not None
+        assert (judgement.status.state, judgement.status.exit_code, judgement.status.time) == (JobState.FAILED, None, 50.0)
+        assert judgement.exit_info is not None
+        assert (judgement.exit_info.reason, judgement.exit_info.exit_code) == (ExitReason.DEPENDENCY_FAILED, None)
+        assert judgement.status.message == (why or 'A job that it was to wait for ended otherwise than it was to.')
 
 
 # -- over without a trace of its script: it never began

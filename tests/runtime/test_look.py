@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from psij_ext.core.control import FirstWarning
-from psij_ext.core.exit_info import ExitReason
+from psij_ext.core.exit_info import ExitReason, ResourceUsage
 from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation
 from psij_ext.core.serialization import JSONSerializer
@@ -19,10 +19,10 @@ from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import CommandError, SubmitException
 from psij_ext.executors.submitting import SubmittingExecutor
+from psij_ext.runtime.answers import StatusSource
 from psij_ext.runtime.ending import keep_end, kept_end
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.look import SilentSource
-from psij_ext.runtime.monitor import StatusSource
 from psij_ext.runtime.schedule import Rhythm
 
 NOW = time.time()
@@ -45,6 +45,12 @@ class Scheduler:
         if self.failure is not None:
             raise self.failure
         return {name: seen for name, seen in self.queued.items() if name in native_ids}
+
+    def folders(self, native_ids: Sequence[str]) -> Mapping[str, str | None]:
+        return {}
+
+    def accounted_folder(self, native_id: str, since: float) -> str | None:
+        return None
 
     def accounting(self, native_ids: Sequence[str], since: float) -> Mapping[str, Observation]:
         return {name: seen for name, seen in self.accounted.items() if name in native_ids}
@@ -187,6 +193,88 @@ def test_an_end_that_only_the_scheduler_saw_outlives_its_memory(executor, rememb
     assert (job.status.state, job.exit_info.reason, job.exit_info.signal) == (
         JobState.FAILED, ExitReason.OUT_OF_MEMORY, 9)
     assert job.status.metadata == {'native_state': 'OUT_OF_MEMORY', 'native_reason': 'why', 'attempt': 1}
+
+
+# -- what a job used
+
+
+USED = ResourceUsage(max_rss=5000, raw={'MaxRSS': '5000'})
+
+
+def raw(job: Job) -> object:
+    assert job.exit_info is not None and job.exit_info.usage is not None
+    return job.exit_info.usage.raw
+
+
+def accounts(executor, *native_ids: str) -> None:
+    executor.scheduler.has_accounting = True
+    executor.scheduler.accounted = {
+        native_id: Observation(JobStatus(JobState.COMPLETED), ExitReason.EXITED, usage=USED) for native_id in native_ids}
+
+
+@pytest.mark.parametrize('again', [False, True])
+def test_a_scheduler_is_asked_once_what_jobs_used_that_are_over_if_somebody_wants_to_know(executor, remember, again):
+    folders = [remember('7', exit_code=0), remember('8', exit_code=0)]
+    accounts(executor, '7', '8')
+    if again:  # their ends are kept
+        assert raw(executor.look(folders).jobs['job-7']) is None
+    looked = executor.look(folders, usage=True)
+    assert [raw(job) for job in looked.jobs.values()] == [USED.raw, USED.raw]
+    assert executor.scheduler.asked == [{'7', '8'}]
+    assert looked.kept == {'job-7', 'job-8'}
+    later = executor.look(folders, usage=True)
+    assert (raw(later.jobs['job-7']), len(executor.scheduler.asked), later.kept) == (USED.raw, 1, set())
+
+
+def test_a_job_of_which_nothing_is_told_is_as_it_was(executor, remember):
+    accounts(executor, '8')
+    folder = remember('7', exit_code=0)
+    looked = executor.look([folder], usage=True)
+    assert (raw(looked.jobs['job-7']), looked.kept, looked.trouble) == (None, {'job-7'}, None)
+    executor.scheduler.failure = CommandError('no answer', argv=['squeue'])
+    silent = executor.look([folder], usage=True)
+    assert (silent.jobs['job-7'].status.state, silent.trouble) == (JobState.COMPLETED, None)
+    executor.scheduler.tells_usage = False
+    executor.look([folder], usage=True)
+    assert len(executor.scheduler.asked) == 2
+
+
+def test_what_a_queue_knew_of_an_end_does_not_keep_from_asking_accounting(executor, remember):
+    accounts(executor)
+    executor.scheduler.queued = {'7': Observation(JobStatus(JobState.FAILED), ExitReason.SIGNALED, signal=9, queue_usage=ResourceUsage(raw={'a': 'b'}))}
+    remember('7')
+    job = Job()
+    executor.attach(job, '7')
+    assert (job.status.state, raw(job)) == (JobState.FAILED, {'a': 'b'})
+    accounts(executor, '7')
+    monitor = executor._get_monitor()
+    monitor.poll_once(monitor._clock() + 100.0)
+    assert raw(job) == USED.raw
+
+
+def test_nobody_is_asked_for_what_jobs_used_that_live(executor, remember):
+    executor.scheduler.queued = {'7': seen(JobState.ACTIVE)}
+    executor.look([remember('7')], usage=True)
+    assert len(executor.scheduler.asked) == 1
+
+
+@pytest.mark.parametrize('come_back', ['attach', 'recover'])
+def test_who_comes_back_to_a_job_that_is_over_gets_to_know_what_it_used(executor, remember, come_back):
+    folder = remember('7', exit_code=0)
+    if come_back == 'attach':
+        job = Job()
+        executor.attach(job, '7')
+    else:
+        folder.open_journal({'job_id': folder.job_id, 'submitted': LONG_AGO, 'session': None, 'url': None}, JSONSerializer().dumps(JobSpec('true')))
+        folder.set_native_id('7')
+        (job,) = executor.recover()
+    assert (job.status.state, raw(job), executor.scheduler.asked) == (JobState.COMPLETED, None, [])
+    accounts(executor, '7')
+    monitor = executor._get_monitor()
+    monitor.poll_once(monitor._clock() + 100.0)
+    assert raw(job) == USED.raw
+    kept = kept_end(folder)
+    assert kept is not None and kept[1].usage is not None and kept[1].usage.raw == USED.raw
 
 
 def test_a_missing_job_is_not_called_lost(executor, remember):

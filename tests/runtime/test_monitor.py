@@ -260,7 +260,7 @@ def test_the_thread_follows_and_ends(tmp_path: Path) -> None:
     scene = Scene(tmp_path, Rhythm(first=0.1, interval=0.2))
     monitor = StatusMonitor(scene.source, Rhythm(first=0.1, interval=0.2), 'thread of a test')
     job, by_query = Job(JobSpec('/bin/date')), Job(JobSpec('/bin/date'))
-    mailbox = monitor.mailbox(tmp_path)
+    mailbox = monitor.hints.mailbox(tmp_path)
     assert not running('thread of a test')
     for each, native_id, folder in ((job, '1', JobFolder.create(tmp_path, job.id)), (by_query, '2', None)):
         each._set_native_id(native_id)

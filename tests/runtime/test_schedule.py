@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from psij_ext.runtime.schedule import NEVER, QuerySchedule, Rhythm
+from psij_ext.runtime.schedule import NEVER, Pace, QuerySchedule, Rhythm
 
 FIRST, INTERVAL = 2.0, 30.0
 EARLY = 4  # questions that cannot wait, between two regular ones
@@ -177,3 +178,24 @@ def test_a_rhythm_of_zero_still_rests() -> None:
     schedule = QuerySchedule(Rhythm(first=0.0, interval=0.0))
     schedule.submitted(0.0)
     assert len(queries(schedule, 1.0, open_questions=True)) <= 11
+
+
+class TestPace:
+    def test_turns_come_at_a_rate_after_a_burst(self) -> None:
+        now = 100.0
+        pace = Pace(5.0, 3, lambda: now)
+        assert [pace.take_turn() for _ in range(5)] == pytest.approx([0, 0, 0, 0.2, 0.4])
+        now += 0.4
+        assert pace.take_turn() == pytest.approx(0.2)
+
+    def test_a_rest_gives_back_the_burst_and_no_more(self) -> None:
+        now = 100.0
+        pace = Pace(5.0, 3, lambda: now)
+        for _ in range(3):
+            pace.take_turn()
+        now += 1000.0
+        assert [pace.take_turn() for _ in range(4)] == pytest.approx([0, 0, 0, 0.2])
+
+    def test_without_a_rate_nobody_waits(self) -> None:
+        pace = Pace(None, 1, lambda: 100.0)
+        assert [pace.take_turn() for _ in range(1000)] == [0.0] * 1000

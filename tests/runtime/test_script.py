@@ -1,15 +1,9 @@
 from __future__ import annotations
 
-import subprocess
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
-import pystache
 import pytest
-import pytest_mock
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 
 from psij_ext.core.attributes import JobAttributes
 from psij_ext.core.interfaces import Launcher
@@ -23,128 +17,13 @@ from psij_ext.launchers.single import SingleLauncher
 from psij_ext.runtime.script import (
     attribute_context,
     export_lines,
-    full_script,
     hours_minutes_seconds,
     known_resources,
     launch_command,
     make_absolute,
-    quote,
-    render,
     resource_context,
     script_context,
 )
-
-# Whatever a command line can hold: all characters but NUL, and bytes that are no UTF-8 as Python carries them.
-CARRIED = st.text(st.characters(exclude_characters='\0', exclude_categories=('Cs',))
-                  | st.sampled_from([chr(0xdc00 + byte) for byte in range(0x80, 0x100)])
-                  | st.sampled_from('\'"\\$`!\n\r\t\x1b\x7f *?[]{}~#&;|<>()=%-abc0'), max_size=40)
-
-
-def as_bytes(text: str) -> bytes:
-    return text.encode('utf-8', 'surrogateescape')
-
-
-# -- quoting
-
-
-@pytest.mark.parametrize('locale', ['C', 'C.UTF-8'])
-@settings(max_examples=25)
-@given(texts=st.lists(CARRIED, min_size=1, max_size=30))
-@example(texts=['', ' ', "'", "\\'", '\n', '\r\n', '\\n', '$x', '\x1b0', '\x01f', "a'\nb", '\\', "\n\\'", '!x', '-n', '{a,b}'])
-def test_bash_reads_back_what_was_quoted(locale: str, texts: list[str]) -> None:
-    script = "printf '%s\\0' " + ' '.join(quote(text) for text in texts)
-    done = subprocess.run(['/bin/bash'], input=as_bytes(script), stdout=subprocess.PIPE, env={'LC_ALL': locale}, check=True)
-    assert done.stdout == b''.join(as_bytes(text) + b'\0' for text in texts)
-
-
-@given(CARRIED)
-def test_what_was_quoted_stands_on_one_line(text: str) -> None:
-    assert not set('\n\r\v\f') & set(quote(text))
-
-
-def test_the_empty_string_is_a_word() -> None:
-    assert quote('') == "''"
-
-
-# -- templates
-
-
-@pytest.fixture
-def template(tmp_path: Path) -> Path:
-    return tmp_path / 'some.mustache'
-
-
-def test_values_are_quoted_and_sections_repeat(template: Path) -> None:
-    template.write_text('{{a}} {{#list}}<{{.}}>{{/list}} {{#off}}no{{/off}}{{^off}}yes{{/off}} {{number}}')
-    shown = render(template, {'a': 'x y', 'list': ['', 'a b', '{{a}}', '<&>'], 'off': None, 'number': 7})
-    assert shown == "'x y' <''><'a b'><'{{a}}'><'<&>'> yes 7"
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(contexts=st.lists(st.fixed_dictionaries({
-    'text': CARRIED | st.integers() | st.none(), 'seen': CARRIED, 'raw': CARRIED, 'on': st.booleans() | CARRIED,
-    'list': st.lists(CARRIED)}), min_size=2))
-@example(contexts=[{'text': text, 'seen': 'a', 'raw': 'b', 'on': True, 'list': ['c']} for text in ('x', None, '', 'y z')])
-def test_jobs_of_one_shape_get_what_each_would_get_alone(template: Path, contexts: list[dict[str, object]]) -> None:
-    template.write_text(
-        '{{text}}|{{#seen}}{{seen}}{{/seen}}|{{{raw}}}|{{#on}}{{text}}{{/on}}{{^on}}no{{/on}}|{{#list}}{{.}},{{/list}}')
-    for context in contexts:
-        text, raw = context['text'], context['raw']
-        shown = quote(str(text))
-        assert render(template, context) == '|'.join([
-            shown, quote(str(context['seen'])) if context['seen'] else '', str(raw),
-            shown if context['on'] else 'no', ''.join(f'{quote(item)},' for item in context['list'])])  # type: ignore[attr-defined]
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(lists=st.lists(st.lists(CARRIED), min_size=2))
-def test_lists_that_are_not_quoted_piece_by_piece(template: Path, lists: list[list[str]]) -> None:
-    template.write_text('{{#list}}{{{.}}},{{/list}}|{{text}}|{{#text}}{{{.}}}{{/text}}')
-    whole = template.with_name('whole.mustache')
-    whole.write_text('{{list}}')
-    for items in lists:
-        text = ' '.join(items)
-        assert render(template, {'list': items, 'text': text}) == (
-            ''.join(f'{item},' for item in items) + f'|{quote(text)}|{text}')
-        assert render(whole, {'list': items}) == quote(str(items))
-
-
-def test_a_template_is_filled_in_once_for_jobs_that_differ_in_texts(
-        template: Path, mocker: pytest_mock.MockerFixture) -> None:
-    asked = mocker.spy(pystache.Renderer, 'render')
-    template.write_text('{{#name}}{{name}}{{/name}} {{#command}}{{.}} {{/command}}')
-    shown = [render(template, {'name': f'n {n}', 'command': ['run', str(n)]}) for n in range(20)]
-    assert shown == [f"'n {n}' run {n} " for n in range(20)]
-    assert asked.call_count == 1
-
-
-def test_objects_that_a_template_looks_into_may_change(template: Path) -> None:
-    template.write_text('{{job.id}} {{#executor}}{{name}}{{/executor}}')
-    job, executor = SimpleNamespace(id='1'), SimpleNamespace(name='a')
-    assert render(template, {'job': job, 'executor': executor}) == '1 a'
-    job.id, executor.name = '2', 'b'
-    assert render(template, {'job': job, 'executor': executor}) == '2 b'
-
-
-@pytest.mark.parametrize('text', ['{{absent}}', '{{#absent}}x{{/absent}}', '{{^absent}}x{{/absent}}', '{{/shut}}'])
-def test_a_template_that_cannot_be_filled_in_is_an_error(template: Path, text: str) -> None:
-    template.write_text(text)
-    with pytest.raises(InvalidJobException, match=r'some\.mustache'):
-        render(template, {'open': True})
-
-
-def test_a_missing_template_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InvalidJobException, match='missing'):
-        render(tmp_path / 'missing', {})
-
-
-def test_the_common_templates_use_nothing_that_the_context_lacks(tmp_path: Path) -> None:
-    job = Job(JobSpec('/bin/date', directory=tmp_path))
-    context = script_context(job, SingleLauncher(), folder=tmp_path, nonce='n')
-    script = full_script('#!/bin/bash\n', {**context, 'carries_environment': False})
-    assert script.startswith('#!/bin/bash\n')
-    assert subprocess.run(['/bin/bash', '-n'], input=script, text=True, check=False).returncode == 0
-
 
 # -- paths
 
@@ -282,6 +161,15 @@ def test_what_is_on_another_host_cannot_be_staged(place: str) -> None:
                  JobSpec('/bin/date', stage_out={StageOut('x', URI(place))})):
         with pytest.raises(InvalidJobException, match='cannot be staged'):
             staged(spec)
+
+
+def test_a_uri_of_a_staged_file_may_have_escaped_characters() -> None:
+    stages = {'stage_in': {StageIn(URI('file:///a%20b/%2541'), 'x')}, 'stage_out': {StageOut('x', URI('file://localhost/c%0a'))}}
+    context = staged(JobSpec('/bin/date', **stages))  # type: ignore[arg-type]
+    assert [each['source'] for each in context['stage_in']] == ['/a b/%41']  # type: ignore[attr-defined]
+    assert [each['target'] for each in context['stage_out']] == ['/c\n']  # type: ignore[attr-defined]
+    by_path = staged(JobSpec('/bin/date', stage_in={StageIn('a%20b', 'x')}))['stage_in']
+    assert [each['source'] for each in by_path] == [str(Path.cwd() / 'a%20b')]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize('path', ['..', '../x', 'a/../../x', 'a/..', '.', '/', '/etc', '/here', '/here/sub', '/here/sub/../x', '/here/submarine'])

@@ -34,6 +34,17 @@ def test_a_place_tells_its_owner_and_its_cores(tmp_path: Path) -> None:
     assert slots.waiting() == {'12.345'}
 
 
+def test_a_job_that_waits_for_others_is_not_in_the_line_for_cores(tmp_path: Path) -> None:
+    slots, me = Slots(tmp_path), os.getpid()
+    take(slots, DEAD)
+    (slots.path / 'held').rmdir()  # as an older version made it
+    name = slots.take_place(me, processes.start_time(me) or 0, 3, is_held=True)
+    assert [path.name for path in (slots.path / 'held').iterdir()] == [name]
+    assert name not in os.listdir(slots.path / 'waiting')
+    assert native_id(me) in slots.waiting()
+    assert slots.alive() == [native_id(me)]
+
+
 def test_later_places_sort_behind_earlier_ones(tmp_path: Path) -> None:
     names = []
     lock = threading.Lock()

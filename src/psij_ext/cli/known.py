@@ -128,8 +128,11 @@ def _matching(jobs: Sequence[KnownJob], word: str) -> list[KnownJob]:
             or [job for job in jobs if word and word in job.folder.job_id])
 
 
-def look_at(jobs: Sequence[KnownJob]) -> Seen:
-    """Look at jobs once, with one query for each of their executors."""
+def look_at(jobs: Sequence[KnownJob], usage: bool = False) -> Seen:
+    """Look at jobs once, with one query for each of their executors.
+
+    :param usage: whether they are asked, too, what jobs used that are over, where that is not known.
+    """
     by_place: dict[Place, list[KnownJob]] = defaultdict(list)
     for job in jobs:
         by_place[job.place].append(job)
@@ -140,7 +143,7 @@ def look_at(jobs: Sequence[KnownJob]) -> Seen:
     for (name, root), group in by_place.items():
         try:
             executors[name, root] = open_executor(Choice(name), root)
-            seen = executors[name, root].look([job.folder for job in group])
+            seen = executors[name, root].look([job.folder for job in group], usage)
         except PsijExtError as error:
             seen = Look({job.folder.job_id: _unasked(job) for job in group}, trouble=error)
         found.update(seen.jobs)

@@ -123,6 +123,11 @@ _SUBMISSION_OPTIONS = (
                  help='For how long to try again where the scheduler is busy or gives no answer.'),
     click.option('--key', metavar='TEXT', help='A name for this submission: where one was made under it before, '
                  'its job is followed, and nothing is submitted.'),
+    click.option('--after-ok', metavar='JOB', multiple=True, help='Begin when this job has completed; if it does not, '
+                 'never. May be repeated. A job is named as for `psij-ext status`.'),
+    click.option('--after-any', metavar='JOB', multiple=True, help='Begin when this job is over. May be repeated.'),
+    click.option('--after-not-ok', metavar='JOB', multiple=True,
+                 help='Begin when this job has failed or was cancelled; if it completes, never. May be repeated.'),
     click.option('--resubmit-failed', is_flag=True, help='Submit it again if the job that has its key failed.'),
 )
 

@@ -41,7 +41,7 @@ def command(jobs: tuple[str, ...], as_json: bool, work_directory: Path | None) -
     Exit code 1 says that there is no such job, or that a scheduler gave no answer.
     """
     chosen = select(known_jobs(work_directory), jobs)
-    seen = look_at(chosen)
+    seen = look_at(chosen, usage=True)
     if as_json:
         print_json(numbered_records(chosen, seen))
     else:

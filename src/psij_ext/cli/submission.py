@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from psij_ext.cli.choice import choose, explained, open_executor
+from psij_ext.cli.errors import Failure
 from psij_ext.cli.jobspec import make_spec
+from psij_ext.cli.known import known_jobs, select
 from psij_ext.core.job import AnyCallback, Job
 from psij_ext.executors.submitting import SubmittingExecutor
 from psij_ext.runtime.jobfolder import JobFolder
@@ -54,8 +56,23 @@ def submit_job(options: Mapping[str, Any], callback: AnyCallback | None = None) 
         executor = open_executor(choice, options['work_directory'])
         try:
             executor.config.submit_retry_time = options['retry']
-            executor.submit(job, key=options['key'], resubmit_failed=options['resubmit_failed'])
+            others = {kind: _attached(executor, options[kind], options['work_directory'])
+                      for kind in ('after_ok', 'after_any', 'after_not_ok')}
+            executor.submit(job, key=options['key'], resubmit_failed=options['resubmit_failed'], **others)
         except BaseException:  # an interrupt, for one; who gets no executor cannot close it
             executor.close()
             raise
     return Submitted(executor, job, options['work_directory'])
+
+
+def _attached(executor: SubmittingExecutor, words: Sequence[str], work_directory: Path | None) -> list[Job]:
+    """Attach to the jobs that somebody names."""
+    if not words:
+        return []
+    chosen = select(known_jobs(work_directory), words)
+    for known in chosen:
+        if known.executor_name != executor.name:
+            raise Failure(f'Job {known} is not on {executor.name}, so that no job there can wait for it.')
+    jobs = [Job() for _ in chosen]
+    executor.attach_many([(job, known.native_id) for job, known in zip(jobs, chosen)])
+    return jobs

@@ -94,8 +94,13 @@ class Checked:
 
     def __repr__(self) -> str:
         shown = ', '.join(
-            f'{name}={value!r}' for name, value in self.held().items() if value != self.fields[name].default)
+            f'{name}={self._shown(name, value)}' for name, value in self.held().items()
+            if value != self.fields[name].default)
         return f'{type(self).__name__}({shown})'
+
+    def _shown(self, name: str, value: object) -> str:
+        """How the value of a field looks in `repr`."""
+        return repr(value)
 
     def snapshot(self: Self) -> Self:
         """Return an independent copy, every field of which that can have changed was checked again.
@@ -220,6 +225,14 @@ def number(label: str, value: object) -> float:
     if not math.isfinite(value):
         raise ValueError(f'{label}: must be finite, got {value}')
     return float(value)
+
+
+def positive_number(label: str, value: object) -> float:
+    """Check a finite number above zero."""
+    checked = number(label, value)
+    if checked <= 0:
+        raise ValueError(f'{label}: must be above zero, got {checked:g}')
+    return checked
 
 
 def seconds(label: str, value: object) -> float:

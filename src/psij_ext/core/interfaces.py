@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +19,7 @@ from psij_ext.core.job import AnyCallback, Job, call_back, check_callback
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
-from psij_ext.exceptions import BrokenPlugin, InvalidJobException
+from psij_ext.exceptions import BrokenPlugin, InvalidJobException, NotAllSubmitted, PsijExtError, SubmitException
 from psij_ext.plugins import Registry, executors, launchers
 
 if TYPE_CHECKING:
@@ -122,6 +123,21 @@ class JobExecutor(Described, JobControl):
         :raises SubmitException: if the scheduler refused it.
         :raises SubmitUncertain: if nobody knows; do not submit it again.
         """
+
+    def submit_many(self, jobs: Iterable[Job]) -> None:
+        """Hand jobs to the scheduler: here one after the other; executors of ours do better.
+
+        :raises NotAllSubmitted: if some were not submitted; the others were.
+        """
+        chosen = builtins.list(jobs)
+        failures: dict[str, PsijExtError] = {}
+        for job in chosen:
+            try:
+                self.submit(job)
+            except (InvalidJobException, SubmitException) as error:
+                failures[job.id] = error
+        if failures:
+            raise NotAllSubmitted(failures, len(chosen))
 
     @abstractmethod
     def attach(self, job: Job, native_id: str) -> None:

@@ -45,6 +45,8 @@ class Observations(Dict[str, Observation]):
     :param missing_elements: the ids of jobs that are not there, although the arrays are that they are elements of.
     :param of_user_alone: whether it tells of the present user's jobs only, and nothing of others'.
     :param keeps_ended: for how many seconds at least the scheduler still tells of a job that is over.
+    :param stamps: for each job a text that is another one for another job of the same id: when it was submitted, or
+        where its output goes. It may become another one for the same job, too.
     """
 
     def __init__(self) -> None:
@@ -56,6 +58,7 @@ class Observations(Dict[str, Observation]):
         self.missing_elements: set[str] = set()
         self.of_user_alone = False
         self.keeps_ended = 0.0
+        self.stamps: Dict[str, str] = {}
 
     def may_hide(self, native_id: str) -> bool:
         """Whether the scheduler may know a job that is not among these."""

@@ -133,3 +133,8 @@ class JobSpec(Checked):
         self.stage_out = stage_out
         self.cleanup = cleanup
         self.cleanup_flags = cleanup_flags
+
+    def _shown(self, name: str, value: object) -> str:
+        # Representations get into logs, and values of the environment may be secret.
+        secret = name == 'environment' and isinstance(value, dict)
+        return repr(dict.fromkeys(value, '***')) if secret else super()._shown(name, value)  # type: ignore[call-overload]

@@ -6,15 +6,27 @@ import logging
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import AbstractSet, NamedTuple
 
 from psij_ext.core.control import AnySeconds, AnySignal, FirstWarning, cannot_hold, read_warning
 from psij_ext.core.interfaces import JobExecutor
 from psij_ext.core.job import Job
-from psij_ext.exceptions import FolderUnreadable, InvalidJobException, NotAllCancelled, SubmitException
+from psij_ext.exceptions import CommandError, FolderUnreadable, InvalidJobException, NotAllCancelled, SubmitException
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.monitor import StatusMonitor
 
 logger = logging.getLogger(__name__)
+
+
+class Ownership(NamedTuple):
+    """Which jobs, by their ids, do not have their native ids any more.
+
+    :param others: a scheduler that lost its state has given theirs to other jobs.
+    :param unknown: the scheduler does not know them: they are over, and it has forgotten them.
+    """
+
+    others: AbstractSet[str] = frozenset()
+    unknown: AbstractSet[str] = frozenset()
 
 
 class ControllingExecutor(JobExecutor):
@@ -50,6 +62,23 @@ class ControllingExecutor(JobExecutor):
         :return: as `_end`, of the signals.
         :raises InvalidJobException: if this cannot be done here.
         """
+
+    @abstractmethod
+    def _folder_of(self, job: Job) -> JobFolder | None:
+        """Give the folder of a job; None where there is none, or it cannot be read now."""
+
+    def _ownership(self, jobs: Sequence[tuple[Job, str]]) -> Ownership:
+        """Find out which jobs do not have their native ids any more, before something is done to these."""
+        return Ownership({job.id for job, native_id in jobs if self._has_lost(job, native_id)})
+
+    def _has_lost(self, job: Job, native_id: str) -> bool:
+        """Whether a newer job of ours has the native id of a job."""
+        folder = self._folder_of(job)
+        try:
+            return folder is not None and folder.has_lost(native_id)
+        except FolderUnreadable as error:
+            logger.debug('Whether job %s has lost its id is not known: %s', native_id, error)
+            return False
 
     def _hold(self, native_id: str) -> None:
         """Keep a waiting job from being started.
@@ -96,7 +125,9 @@ class ControllingExecutor(JobExecutor):
 
     def native_record(self, job: Job) -> dict[str, str]:
         native_id = self._native_id_of(job)
-        return self._record(native_id, JobFolder.find(self.work_directory, native_id))
+        if self._has_lost(job, native_id):
+            raise CommandError(_not_its_own(native_id), argv=())
+        return self._record(native_id, self._folder_of(job))
 
     # -- for the interface
 
@@ -117,6 +148,8 @@ class ControllingExecutor(JobExecutor):
         native_id = self._native_id_of(job)
         if job.status.final:  # the scheduler may not know that yet
             raise SubmitException(f'Job {native_id} is over: {job.status.state}.')
+        if self._ownership([(job, native_id)]).others:
+            raise SubmitException(_not_its_own(native_id))
         return native_id
 
     def _cancel(self, jobs: Sequence[Job], warning: FirstWarning | None) -> dict[str, SubmitException]:
@@ -130,11 +163,16 @@ class ControllingExecutor(JobExecutor):
                 alive.append((job, self._native_id_of(job)))
             except InvalidJobException as error:
                 failures[job.id] = SubmitException(f'It cannot be cancelled: {error}', error)
-        native_ids = list(dict.fromkeys(native_id for _, native_id in alive))
-        if not native_ids:
+        if not alive:
             return failures
-        over = {native_id for job, native_id in alive if self._has_ended(job, native_id)}
-        refused = self._end(native_ids) if warning is None else self._warn(native_ids, warning)
+        others, unknown = self._ownership(alive)
+        failures.update((job.id, SubmitException(_not_its_own(native_id)))
+                        for job, native_id in alive if job.id in others)
+        alive = [(job, native_id) for job, native_id in alive if job.id not in others]
+        native_ids = list(dict.fromkeys(native_id for job, native_id in alive if job.id not in unknown))
+        over = {native_id for job, native_id in alive if self._has_ended(job)}
+        refused = {} if not native_ids else (
+            self._end(native_ids) if warning is None else self._warn(native_ids, warning))
         failures.update((job.id, refused[native_id]) for job, native_id in alive if native_id in refused)
         if warning is None or warning.grace is not None:
             self._acknowledge([(job, native_id) for job, native_id in alive
@@ -143,13 +181,13 @@ class ControllingExecutor(JobExecutor):
             self._get_monitor().ask_soon()
         return failures
 
-    def _has_ended(self, job: Job, native_id: str) -> bool:
+    def _has_ended(self, job: Job) -> bool:
         """Whether a job has ended by itself by now, although nobody may have been told; a cancel comes too late for it.
 
         Schedulers say nothing against such a cancel, and some do not tell afterwards who was first.
         """
         try:
-            folder = JobFolder.find(self.work_directory, native_id)
+            folder = self._folder_of(job)
             record = None if folder is None else folder.read_exit()
             progress = [] if folder is None else folder.read_progress()
         except FolderUnreadable:
@@ -165,7 +203,7 @@ class ControllingExecutor(JobExecutor):
         monitor = self._get_monitor()
         for job, native_id in cancelled:
             try:
-                folder = JobFolder.find(self.work_directory, native_id)
+                folder = self._folder_of(job)
                 if folder is not None:
                     folder.note_cancel()
             except OSError as error:
@@ -173,3 +211,8 @@ class ControllingExecutor(JobExecutor):
             followed = monitor.followed(job)
             if followed is not None:
                 followed.cancel_acknowledged = True
+
+
+def _not_its_own(native_id: str) -> str:
+    return (f'Nothing is done to {native_id}: the scheduler has lost the job that had this id, and has given the id to '
+            'another one.')

@@ -17,6 +17,7 @@ from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import FolderUnreadable
 from psij_ext.executors.control import ControllingExecutor
+from psij_ext.runtime.answers import StatusSource
 from psij_ext.runtime.callbacks import CallbackThread
 from psij_ext.runtime.ending import keep_end
 from psij_ext.runtime.evidence import Patience
@@ -25,7 +26,7 @@ from psij_ext.runtime.forking import renew_in_children
 from psij_ext.runtime.index_writer import IndexWriter
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.leftovers import Closable, Leftovers
-from psij_ext.runtime.monitor import StatusMonitor, StatusSource
+from psij_ext.runtime.monitor import StatusMonitor
 from psij_ext.runtime.places import default_work_directory
 from psij_ext.runtime.schedule import Rhythm
 from psij_ext.runtime.sharing import Membership
@@ -49,6 +50,8 @@ class FollowingExecutor(ControllingExecutor):
         self._leftovers = Leftovers(self, *self._closables)
         # The jobs that were attached to, whose folders, if they have any, are called by other ids.
         self._attached: set[str] = set()
+        # Those among them whose ids are others' now than of the jobs of ours that had them once.
+        self._strange: set[str] = set()
         # The jobs that follow those that had their keys before.
         self._heirs: set[str] = set()
         # The jobs that nobody follows since `close`, or that the parent follows of a process that was forked off.
@@ -123,7 +126,12 @@ class FollowingExecutor(ControllingExecutor):
     @property
     def _mailbox(self) -> Path:
         """Where the scripts of this executor's jobs leave their hints."""
-        return self._get_monitor().mailbox(self.work_directory)
+        return self._get_monitor().hints.mailbox(self.work_directory, self._hint_address)
+
+    @property
+    def _hint_address(self) -> str | None:
+        """At which address of this host jobs tell of their starts and ends, `auto`, or None for none."""
+        return None
 
     def _get_monitor(self) -> StatusMonitor:
         with self._lock:
@@ -173,10 +181,11 @@ class FollowingExecutor(ControllingExecutor):
         self._update_job_status(job, status, requeued)
 
     def _folder_of(self, job: Job) -> JobFolder | None:
-        """Give the folder of a job; None where there is none, or it cannot be read now."""
         if job.id not in self._attached:
             # By its own id: a scheduler that lost its state may have given its native id to another job.
             return JobFolder(self.work_directory / job.id)
+        if job.id in self._strange:
+            return None
         try:
             return JobFolder.find(self.work_directory, job.native_id or '')
         except FolderUnreadable as error:

@@ -11,30 +11,32 @@ from typing import Callable, List
 from psij_ext.core import checks
 from psij_ext.core.checks import Field, optional
 from psij_ext.core.control import FirstWarning
+from psij_ext.core.dependencies import NO_DEPENDENCIES, Dependencies
 from psij_ext.core.exit_info import ExitInfo
 from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import CommandError, InvalidJobException, SubmitException
+from psij_ext.executors.bulk import BulkExecutor
 from psij_ext.executors.configuration import Seconds, own_config
 from psij_ext.executors.custom_attributes import meant_for
-from psij_ext.executors.submitting import SubmittingExecutor
 from psij_ext.installation import data_folder
 from psij_ext.runtime import processes
+from psij_ext.runtime.answers import StatusSource
 from psij_ext.runtime.children import Reaper
 from psij_ext.runtime.evidence import Patience
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.leftovers import Leftovers
 from psij_ext.runtime.local_jobs import LocalJobs
-from psij_ext.runtime.monitor import StatusSource
 from psij_ext.runtime.places import user_state_folder
 from psij_ext.runtime.process_table import ProcessTable, parse_native_id
 from psij_ext.runtime.schedule import Rhythm
-from psij_ext.runtime.script import full_script, known_resources, render, script_context
+from psij_ext.runtime.script import known_resources, script_context
 from psij_ext.runtime.settlement import Origins
 from psij_ext.runtime.slots import Slots
 from psij_ext.runtime.supervisor import start_supervisor
+from psij_ext.runtime.templates import full_script, render
 
 _TEMPLATES = data_folder('templates')
 _TRANSIENT = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
@@ -73,14 +75,14 @@ class LocalExecutorConfig(JobExecutorConfig):
         self.keep_files = keep_files
 
 
-class LocalJobExecutor(SubmittingExecutor):
+class LocalJobExecutor(BulkExecutor):
     """Runs jobs as processes on this machine.
 
     Each job is a session of its own, led by a small supervisor, and goes on when the program that submitted
     it ends. Jobs take cores, `cpu_cores_per_process` for each process, and wait in the order of their
-    submission until so many are free. All programs of the user share the cores of the machine, or as many as
-    their configuration allows. The native id is the pid and the start time of the supervisor; every process
-    of the user on this machine can attach to it.
+    submission until so many are free; those that wait for other jobs go to the end of the line after that. All
+    programs of the user share the cores of the machine, or as many as their configuration allows. The native id is
+    the pid and the start time of the supervisor; every process of the user on this machine can attach to it.
 
     When a job is cancelled, or has run for its `duration`, its processes get TERM, and KILL after a grace. A signal
     that is sent instead reaches the program and what it started. Where the end is to follow after a time, the
@@ -97,6 +99,8 @@ class LocalJobExecutor(SubmittingExecutor):
     * `queue_name`, `account` and `reservation_id` name things that only schedulers have; they change nothing;
     * `custom_attributes` for schedulers are theirs; there are none for this executor.
     """
+
+    commands_at_once = 1  # a job is started by this process itself
 
     config_class = LocalExecutorConfig
 
@@ -135,7 +139,8 @@ class LocalJobExecutor(SubmittingExecutor):
         self._reaper.close()
 
     def render(
-        self, job: Job, folder: JobFolder, nonce: str, mailbox: Path | None = None
+        self, job: Job, folder: JobFolder, nonce: str, mailbox: Path | None = None,
+        dependencies: Dependencies = NO_DEPENDENCIES,
     ) -> tuple[str, Sequence[str]]:
         """Return the script of a job, and the command that supervises it; nothing is written or run.
 
@@ -143,6 +148,7 @@ class LocalJobExecutor(SubmittingExecutor):
         :param folder: the folder that the script is to use.
         :param nonce: the name of the submission.
         :param mailbox: where the script leaves its hints.
+        :param dependencies: the jobs that it waits for; nothing of them is in the command.
         :raises InvalidJobException: if the job cannot run on this machine.
         """
         spec = job.spec
@@ -183,14 +189,34 @@ class LocalJobExecutor(SubmittingExecutor):
         asked = resources.computed_process_count * (resources.cpu_cores_per_process or 1)
         return self.max_processes if resources.exclusive_node_use else min(asked, self.max_processes)
 
-    def _start(self, job: Job, folder: JobFolder, nonce: str) -> str:
+    @property
+    def _lets_jobs_wait(self) -> bool:
+        return True
+
+    def _folders_of(self, dependencies: Dependencies) -> Sequence[tuple[str, str, Path]]:
+        """Give kind, native id and folder of the jobs that a job waits for.
+
+        :raises InvalidJobException: if one has no folder, in which it leaves a record of its end.
+        """
+        found = []
+        for kind, native_ids in dependencies._asdict().items():
+            for native_id in native_ids:
+                folder = JobFolder.find(self.work_directory, native_id)
+                if folder is None:
+                    raise InvalidJobException(
+                        f'{kind}: nothing can wait for job {native_id}, which has no folder in {self.work_directory}.')
+                found.append((kind, native_id, folder.path))
+        return found
+
+    def _start(self, job: Job, folder: JobFolder, nonce: str, dependencies: Dependencies) -> str:
         script, command = self.render(job, folder, nonce, self._mailbox)
         folder.write_script(script)
+        folder.write_others(self._folders_of(dependencies))
         spec = job.spec or JobSpec()
         try:
             native_id = start_supervisor(
                 command, spec.inherit_environment, folder.scheduler_output_path, self._cores(spec), self._slots,
-                self._reaper)
+                self._reaper, is_held=any(dependencies))
         except OSError as error:
             raise SubmitException(
                 f'The job could not be started: {error}', error, transient=error.errno in _TRANSIENT, argv=command,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from typing import List, Tuple
@@ -10,7 +11,7 @@ from psij_ext.core.exit_info import ExitInfo
 from psij_ext.core.job import Job
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
-from psij_ext.exceptions import FolderUnreadable, InvalidJobException
+from psij_ext.exceptions import FolderUnreadable, InvalidJobException, PsijExtError
 from psij_ext.executors.following import FollowingExecutor
 from psij_ext.executors.remembering import own_stderr, read_spec, remember
 from psij_ext.runtime.followed import Followed
@@ -19,6 +20,9 @@ from psij_ext.runtime.journal import Journal
 from psij_ext.runtime.look import Look, SilentSource, look, record_silently
 
 Sight = Tuple[JobStatus, 'ExitInfo | None', bool]
+Known = Tuple['JobFolder | None', Journal]
+
+logger = logging.getLogger(__name__)
 
 
 class ReturningExecutor(FollowingExecutor):
@@ -56,6 +60,14 @@ class ReturningExecutor(FollowingExecutor):
 
         :param jobs: new jobs, each with its native id.
         """
+        self._attach_all(jobs, as_named=True)
+
+    def _attach_all(self, jobs: Sequence[Tuple[Job, str]], *, as_named: bool) -> None:
+        """Attach to jobs.
+
+        :param as_named: whether those are meant that have these ids now, and not those that had them when they were
+            submitted from here.
+        """
         for _, native_id in jobs:
             self._check_native_id(native_id)
         with self._lock:
@@ -69,20 +81,24 @@ class ReturningExecutor(FollowingExecutor):
                 bound.append(job)
         try:
             found = [self._find(native_id) for _, native_id in jobs]
+            if as_named:
+                found = self._without_strangers(jobs, found)
         except FolderUnreadable:
             for job in bound:
                 job._unbind()
             raise
         self._come_back([self._taken_up(job, native_id, *known) for (job, native_id), known in zip(jobs, found)])
 
-    def look(self, folders: Sequence[JobFolder]) -> Look:
+    def look(self, folders: Sequence[JobFolder], usage: bool = False) -> Look:
         """Look once at jobs that were submitted earlier, perhaps by other programs; none of them is followed.
 
         What the folders tell is taken from them; for all the rest there is one query.
 
         :param folders: the jobs' folders. One whose job was not submitted is passed over.
+        :param usage: whether the scheduler is asked, too, what those used that are over, where that is not known.
         """
-        seen = self._look([remember(folder, self) for folder in folders if folder.read_journal().native_id is not None])
+        known = [folder for folder in folders if folder.read_journal().native_id is not None]
+        seen = self._look([remember(folder, self) for folder in known], usage)
         for job_id in seen.kept:
             job = seen.jobs[job_id]
             if job.exit_info is not None:
@@ -91,7 +107,23 @@ class ReturningExecutor(FollowingExecutor):
 
     # -- the steps
 
-    def _find(self, native_id: str) -> Tuple[JobFolder | None, Journal]:
+    def _without_strangers(self, jobs: Sequence[Tuple[Job, str]], found: Sequence[Known]) -> List[Known]:
+        """Leave out the folders of jobs whose ids a scheduler without its old state has given to others since."""
+        known = {native_id: folder.job_id for (_, native_id), (folder, _) in zip(jobs, found) if folder is not None}
+        try:
+            names = self._make_source().folders([*known]) if known else {}
+        except (PsijExtError, OSError) as error:
+            logger.debug('Whether %s gave ids twice is not known: %s', self.name, error)
+            names = {}
+        kept: List[Known] = []
+        for (job, native_id), each in zip(jobs, found):
+            is_strange = native_id in known and names.get(native_id) not in (None, known[native_id])
+            if is_strange:
+                self._strange.add(job.id)
+            kept.append((None, Journal({})) if is_strange else each)
+        return kept
+
+    def _find(self, native_id: str) -> Known:
         folder = JobFolder.find(self.work_directory, native_id)
         return folder, Journal({}) if folder is None else folder.read_journal()
 
@@ -122,16 +154,18 @@ class ReturningExecutor(FollowingExecutor):
             followed.take_over(sight.shadow, asked_at)
             if not job.status.final:
                 self._follow(followed)
+            elif sight.shadow.job.id in seen.lacking:
+                self._get_monitor().ask_usage(followed)
 
-    def _look(self, jobs: Sequence[Followed]) -> Look:
+    def _look(self, jobs: Sequence[Followed], usage: bool = False) -> Look:
         ours: List[Followed] = []
         reused: List[Followed] = []
         for followed in jobs:
             (reused if self._has_lost_its_id(followed) else ours).append(followed)
         # A scheduler that lost its state gives ids a second time: what it says of them is about another job.
-        first, second = look(self._make_source(), ours), look(SilentSource(), reused)
+        first, second = look(self._make_source(), ours, usage), look(SilentSource(), reused)
         return Look({**first.jobs, **second.jobs}, first.missing | second.missing,
-                    first.uncertain | second.uncertain, first.kept | second.kept, first.trouble)
+                    first.uncertain | second.uncertain, first.kept | second.kept, first.trouble, first.lacking)
 
     def _has_lost_its_id(self, followed: Followed) -> bool:
         if followed.folder is None:

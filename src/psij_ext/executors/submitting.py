@@ -8,11 +8,12 @@ import logging
 import shutil
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Callable
 
+from psij_ext.core.dependencies import NO_DEPENDENCIES, Dependencies
 from psij_ext.core.exit_info import ExitInfo, ExitReason
 from psij_ext.core.interfaces import JobExecutorConfig, Launcher
 from psij_ext.core.job import Job
@@ -21,12 +22,14 @@ from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import InvalidJobException, PsijExtError, SubmitException, SubmitUncertain
+from psij_ext.executors.depending import Others, check_others
 from psij_ext.executors.keyed import FormerUncertain, KeyedExecutor
 from psij_ext.executors.remembering import own_stderr
 from psij_ext.runtime import processes
 from psij_ext.runtime.callbacks import CallbackThread
 from psij_ext.runtime.followed import Followed
-from psij_ext.runtime.jobfolder import JobFolder, check_private, new_nonce
+from psij_ext.runtime.jobfolder import JobFolder, new_nonce
+from psij_ext.runtime.private import check_private
 from psij_ext.runtime.schedule import Pauses
 from psij_ext.runtime.script import make_absolute
 from psij_ext.runtime.settlement import OpenSubmission, give_up
@@ -58,19 +61,21 @@ class SubmittingExecutor(KeyedExecutor):
     # -- what subclasses give
 
     @abstractmethod
-    def _start(self, job: Job, folder: JobFolder, nonce: str) -> str:
+    def _start(self, job: Job, folder: JobFolder, nonce: str, dependencies: Dependencies) -> str:
         """Write the job's script and hand it to the scheduler; return the native id.
 
         :param job: a copy of the job, with an absolute spec.
         :param folder: the job's folder.
         :param nonce: the name of this submission.
+        :param dependencies: the jobs that it waits for; their ends are not known.
         :raises InvalidJobException: if the job cannot be run as written.
         :raises SubmitException: if the scheduler refuses it.
         """
 
     @abstractmethod
     def render(
-        self, job: Job, folder: JobFolder, nonce: str, mailbox: Path | None = None
+        self, job: Job, folder: JobFolder, nonce: str, mailbox: Path | None = None,
+        dependencies: Dependencies = NO_DEPENDENCIES,
     ) -> tuple[str, Sequence[str]]:
         """Return the script of a job, and the command that starts or submits it; nothing is written or run.
 
@@ -78,12 +83,21 @@ class SubmittingExecutor(KeyedExecutor):
         :param folder: the folder that the script is to use.
         :param nonce: the name of the submission.
         :param mailbox: where the script leaves its hints; None for nowhere.
+        :param dependencies: the jobs that it waits for.
         :raises InvalidJobException: if the scheduler cannot express a field of the job.
         """
 
+    @property
+    def _lets_jobs_wait(self) -> bool:
+        """Whether a job can wait for others here."""
+        return False
+
     # -- the interface
 
-    def submit(self, job: Job, *, key: str | None = None, resubmit_failed: bool = False) -> None:
+    def submit(
+        self, job: Job, *, key: str | None = None, resubmit_failed: bool = False, after_ok: Iterable[Job] = (),
+        after_any: Iterable[Job] = (), after_not_ok: Iterable[Job] = (),
+    ) -> None:
         """Hand a job to the scheduler; the job has its native id afterwards.
 
         Under a key that has a job already, from this program's last run or from another process at this moment, nothing
@@ -92,13 +106,22 @@ class SubmittingExecutor(KeyedExecutor):
         :param job: the job.
         :param key: a name for this submission, any text; the keys of a work directory are apart from those of others.
         :param resubmit_failed: whether it is submitted anew where the former job failed or was cancelled.
-        :raises InvalidJobException: if it cannot be run as it is written, or was submitted before.
+        :param after_ok: jobs of this executor that must complete before it begins. If one does not, it never begins: it
+            ends FAILED, with the reason DEPENDENCY_FAILED.
+        :param after_any: jobs that must be over before it begins, however they ended.
+        :param after_not_ok: jobs that must fail or be cancelled before it begins; the same holds as for `after_ok`.
+        :raises InvalidJobException: if it cannot be run as it is written, or was submitted before; or if one of the
+            other jobs is none that it can wait for, or the executor cannot let jobs wait.
         :raises SubmitException: if the scheduler refused it; the job stays NEW and may be submitted again. If the
-            reason may pass, that was tried for a while.
+            reason may pass, that was tried for a while. The same where one of the other jobs is over already so that
+            this one could never begin.
         :raises SubmitUncertain: if nobody knows; do not submit it again.
         """
         spec = make_absolute(self._check_job(job), Path.cwd())
         _check_key(key)
+        others = check_others(self, job, after_ok, after_any, after_not_ok)
+        if others.all and not self._lets_jobs_wait:
+            raise InvalidJobException(f'The executor {self.name} cannot let a job wait for others.')
         with self._lock:
             if job.executor is not None:
                 raise InvalidJobException(
@@ -117,7 +140,7 @@ class SubmittingExecutor(KeyedExecutor):
                     job._bind(None)
                     self._follow_former(job, other)
                     return
-            native_id = self._start_patiently(copied, folder, spec, key)
+            native_id = self._start_patiently(copied, folder, spec, key, others)
         except FormerUncertain as uncertain:
             if folder is not None:  # nothing of it went to the scheduler
                 shutil.rmtree(folder.path, ignore_errors=True)
@@ -152,15 +175,15 @@ class SubmittingExecutor(KeyedExecutor):
 
     # -- the steps of a submission
 
-    def _start_patiently(self, job: Job, folder: JobFolder, spec: JobSpec, key: str | None) -> str:
+    def _start_patiently(self, job: Job, folder: JobFolder, spec: JobSpec, key: str | None, others: Others) -> str:
         """Start a job, once more and under another nonce each time that it is refused for a reason that may pass."""
         pauses = Pauses(self.config.submit_retry_time, self.clock, _FIRST_PAUSE, _LONGEST_PAUSE)
         level = logging.WARNING
         while True:
             nonce = new_nonce()
-            self._write_record(folder, spec, nonce, key)
+            self._write_record(folder, spec, nonce, key, others.dependencies())
             try:
-                return self._start(job, folder, nonce)
+                return self._start(job, folder, nonce, others.undecided(job, self._statuses_of_left(others.all)))
             except SubmitUncertain:
                 raise
             except SubmitException as refusal:
@@ -170,6 +193,16 @@ class SubmittingExecutor(KeyedExecutor):
                 logger.log(level, 'It is submitted again for up to %g s: %s', self.config.submit_retry_time, refusal)
                 level = logging.DEBUG  # once is enough
             self.sleep(pause)
+
+    def _statuses_of_left(self, jobs: Sequence[Job]) -> dict[str, JobStatus]:
+        """Look at those of some jobs that nobody follows at present; return what is certain, by their ids."""
+        left = [followed for job in jobs if (followed := self._left.get(job.id)) is not None]
+        folders = {followed.folder: followed.job.id for followed in left if followed.folder is not None}
+        if not folders:
+            return {}
+        seen = self.look([*folders])
+        return {job_id: seen.jobs[folder.job_id].status for folder, job_id in folders.items()
+                if folder.job_id in seen.jobs and folder.job_id not in seen.uncertain}
 
     def _make_folder(self, job_id: str) -> JobFolder:
         work_directory = self.work_directory
@@ -188,10 +221,15 @@ class SubmittingExecutor(KeyedExecutor):
         """Make the folder of a next job on another thread, while this one waits for the submit command."""
         self._keeping.call(functools.partial(self._spares.add, self.work_directory))
 
-    def _write_record(self, folder: JobFolder, spec: JobSpec, nonce: str, key: str | None) -> None:
+    def _write_record(
+        self, folder: JobFolder, spec: JobSpec, nonce: str, key: str | None,
+        dependencies: Dependencies = NO_DEPENDENCIES,
+    ) -> None:
+        waits = {'dependencies': dependencies.record()} if any(dependencies) else {}
         folder.open_journal({
             'format': 1, 'job_id': folder.job_id, 'executor': self.name, 'url': self.url, 'nonce': nonce,
             'submitted': time.time(), 'owner': processes.this_process(), 'session': self.config.session, 'key': key,
+            **waits,
         }, JSONSerializer().dumps(spec))
 
     def _take_back(self, job: Job, folder: JobFolder, spec: JobSpec, key: str | None, reason: str) -> bool:
@@ -287,7 +325,7 @@ class SubmittingExecutor(KeyedExecutor):
     def _follow_former(self, job: Job, native_id: str) -> None:
         """Let a job follow the one that was submitted before it under its key."""
         self._heirs.add(job.id)
-        self.attach(job, native_id)
+        self._attach_all([(job, native_id)], as_named=False)
         former = JobFolder.find(self.work_directory, native_id)
         if former is not None and not job.status.final:
             try:

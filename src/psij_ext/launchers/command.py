@@ -29,4 +29,9 @@ class CommandLauncher(Launcher):
         spec = job.spec
         if spec is None or spec.executable is None:
             raise InvalidJobException('JobSpec.executable: is missing')
-        return [*self.get_prefix(known_resources(spec.resources)), spec.executable, *(spec.arguments or ())]
+        prefix, command = self.get_prefix(known_resources(spec.resources)), [spec.executable, *(spec.arguments or ())]
+        if prefix and (command[0].startswith('-') or ':' in command):
+            # The one looks like an option; the other divides programs for srun (srun(1), "HETEROGENEOUS JOBS") and
+            # mpirun (mpirun(1)).
+            command = ['/bin/bash', '-pc', 'exec -- "${@#x}"', 'psij-words', *(f'x{word}' for word in command)]
+        return [*prefix, *command]

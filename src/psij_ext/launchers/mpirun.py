@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from psij_ext.core.job import Job
 from psij_ext.core.resources import ResourceSpecV1
+from psij_ext.exceptions import InvalidJobException
 from psij_ext.launchers.command import CommandLauncher
+from psij_ext.runtime.limits import LONGEST_ARGUMENT, size_of
 from psij_ext.runtime.script import known_resources
+
+# The mpirun of Open MPI hands on a program's arguments in a variable of this name, too, with blanks between them; the
+# program was seen not to start where that is too long (Open MPI 4.1, "Argument list too long").
+_ALL_WORDS = 'OMPI_ARGV='
 
 
 class MPILauncher(CommandLauncher):
@@ -18,6 +24,21 @@ class MPILauncher(CommandLauncher):
     def get_prefix(self, resources: ResourceSpecV1) -> list[str]:
         """Return `mpirun` with the number of processes."""
         return ['mpirun', '-n', str(resources.computed_process_count)]
+
+    def get_launch_command(self, job: Job) -> list[str]:
+        """Return the command, as a list of arguments, that starts the job's processes.
+
+        :raises InvalidJobException: if the job has no executable, resources of an unknown version, or more arguments
+            and environment than `mpirun` can hand on.
+        """
+        command = super().get_launch_command(job)
+        handed_on = command[len(self.get_prefix(ResourceSpecV1())) + 1:]
+        size, limit = size_of(' '.join(handed_on)), LONGEST_ARGUMENT - len(_ALL_WORDS)
+        if size > limit:
+            raise InvalidJobException(
+                f'JobSpec.arguments and JobSpec.environment: {size} bytes together; mpirun (that of Open MPI) hands on '
+                f'at most {limit}. Put some of it into a file, or use another launcher.')
+        return command
 
     def keeps_process_tree(self, job: Job, *, scheduled: bool) -> bool:
         """Tell that it does where there is one machine and no scheduler.

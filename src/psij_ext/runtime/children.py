@@ -36,12 +36,11 @@ def spawn(argv: Sequence[str], environment: Mapping[str, str], *, stdin: int, ou
     :param output: the file to which its standard output and error are appended.
     :raises OSError: if it cannot be started.
     """
-    actions = [
-        (os.POSIX_SPAWN_DUP2, stdin, 0),
-        (os.POSIX_SPAWN_OPEN, 1, os.fspath(output), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
-        (os.POSIX_SPAWN_DUP2, 1, 2),
-    ]
+    written = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    actions = [(os.POSIX_SPAWN_DUP2, stdin, 0), (os.POSIX_SPAWN_DUP2, written, 1), (os.POSIX_SPAWN_DUP2, written, 2)]
     try:
+        if os.fstat(written).st_mode & 0o777 != 0o600:
+            os.fchmod(written, 0o600)  # whatever the umask left of it
         return os.posix_spawn(
             argv[0], list(argv), environment, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_SIGNALS)
     except NotImplementedError as error:
@@ -51,6 +50,8 @@ def spawn(argv: Sequence[str], environment: Mapping[str, str], *, stdin: int, ou
             raise OSError('This Python cannot start a session, and there is no setsid(1) on PATH.') from error
         return os.posix_spawn(
             setsid, ['setsid', *argv], environment, file_actions=actions, setsigmask=(), setsigdef=_SIGNALS)
+    finally:
+        os.close(written)
 
 
 class Reaper:

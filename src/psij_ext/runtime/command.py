@@ -16,6 +16,7 @@ from typing import IO, Callable, Protocol
 
 from psij_ext.exceptions import CommandError, CommandNotFound, CommandTimeout
 from psij_ext.runtime import processes
+from psij_ext.runtime.limits import as_bytes
 
 # What is left of a killed command may keep its pipes open; this long we wait for them to close.
 _SECONDS_TO_DRAIN = 1.0
@@ -77,8 +78,9 @@ class SubprocessRunner:
                 argv=tuple(argv))
         try:
             process = subprocess.Popen(
-                [str(program), *argv[1:]], cwd=cwd, env=None if env is os.environ else env, stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, start_new_session=True)
+                [as_bytes(word) for word in (str(program), *argv[1:])], cwd=cwd,
+                env=None if env is os.environ else env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, bufsize=0, start_new_session=True)
         except OSError as error:
             raise CommandNotFound(f'The command {shlex.join(argv)} could not be started: {error}',
                                   argv=tuple(argv)) from error

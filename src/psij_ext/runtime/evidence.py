@@ -35,6 +35,8 @@ class Evidence:
     :param term_note: what the script wrote when it was sent TERM, where it left no exit record.
     :param taken_out: whether it waited when it was last seen, and was taken out of its array since without having run.
     :param cancel_acknowledged: whether the scheduler took a cancel of ours.
+    :param in_vain: why the job can never begin: how another one ended that it waits for; None where it is over with a
+        record, or nothing of the kind is known.
     :param leaves_record: whether the script is ours, which writes an exit record before it ends by itself.
     :param folder_answers: whether its folder could be read, where it has one.
     :param time_limit: the wall time that was asked for, in seconds.
@@ -59,6 +61,7 @@ class Evidence:
     term_note: TermNote | None = None
     taken_out: bool = False
     cancel_acknowledged: bool = False
+    in_vain: str | None = None
     leaves_record: bool = False
     folder_answers: bool = True
     time_limit: float | None = None

@@ -15,13 +15,17 @@ from psij_ext.core.observation import Observation, Observations
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import FolderUnreadable
+from psij_ext.runtime.dependencies import why_in_vain
 from psij_ext.runtime.evidence import USUAL_PATIENCE, Evidence, Patience, Presence
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.last_words import explanation
-from psij_ext.runtime.records import ExitRecord, ProgressEntry, TermNote
+from psij_ext.runtime.records import DEPENDENCY_PHASE, ExitRecord, ProgressEntry, TermNote
 from psij_ext.runtime.usage import Request, request_of
 
 logger = logging.getLogger(__name__)
+
+# By so many seconds those of a submitting host and of a scheduler may, before that is taken for another submission.
+_CLOCKS_DIFFER = 30.0
 
 Report = Callable[[Job, JobStatus, Optional[ExitInfo], bool], None]
 
@@ -40,9 +44,10 @@ class Followed:
     """
 
     __slots__ = (
-        'absent_since', 'cancel_acknowledged', 'exit_record', 'folder', 'folder_answers', 'job', 'last_seen',
-        'native_id', 'past_attempts', 'patience', 'progress', 'read_at', 'record_found_at', 'report', 'reported_run',
-        'stderr_path', 'submitted', 'taken_out', 'traceless_since', 'waited_at')
+        'absent_since', 'accounting_doubted', 'cancel_acknowledged', 'doubted', 'exit_record', 'folder',
+        'folder_answers', 'is_anothers', 'is_unnamed', 'job', 'last_seen', 'native_id', 'past_attempts',
+        'patience', 'progress', 'read_at', 'record_found_at', 'report', 'reported_run', 'stamp', 'stderr_path',
+        'submitted', 'taken_out', 'traceless_since', 'waited_at')
 
     def __init__(self, job: Job, native_id: str, folder: JobFolder | None, report: Report,
                  submitted: float | None = None, stderr_path: Path | None = None,
@@ -57,6 +62,11 @@ class Followed:
         self.cancel_acknowledged = False
         self.exit_record: ExitRecord | None = None
         self.progress: tuple[ProgressEntry, ...] = ()
+        # Whether what the queue says of this id may be about another job, or is so; and whether it was not told whose
+        # the id is when that was last asked for.
+        self.doubted = self.is_anothers = self.is_unnamed = False
+        self.accounting_doubted = False
+        self.stamp: str | None = None
         # Whether the folder could be read when that was last tried.
         self.folder_answers = True
         # So many runs are over for good: the queue has said since that the job waits for the next one.
@@ -100,9 +110,55 @@ class Followed:
         """
         self.reported_run, self.last_seen, self.past_attempts = (
             shadow.reported_run, shadow.last_seen, shadow.past_attempts)
+        self.doubted, self.is_anothers, self.stamp = shadow.doubted, shadow.is_anothers, shadow.stamp
         waited = shadow.last_seen is not None and shadow.last_seen.status.state is JobState.QUEUED
         if waited and not shadow.progress and shadow.exit_record is None:
             self.waited_at = asked_at
+
+    def doubt(self) -> None:
+        """Have it found out whether the queue tells of this job: a scheduler that lost its state gives ids twice."""
+        self.doubted = self.folder is not None
+
+    def is_stamped(self, stamp: str) -> None:
+        """Take in another stamp than the last: what the queue says that tells jobs apart which have one id."""
+        if self.stamp is not None or not self._fits(stamp):
+            self.doubt()
+        self.stamp = stamp
+
+    def _fits(self, stamp: str) -> bool:
+        """Whether a first stamp looks like this job's: a moment at which it was submitted, or a path in its folder."""
+        try:
+            return abs(float(stamp) - self.submitted) < _CLOCKS_DIFFER
+        except ValueError:
+            return self.folder is None or self.folder.job_id in stamp
+
+    def identify(self, folders: Mapping[str, str | None]) -> None:
+        """Take in from which folders the jobs were submitted that have these ids now.
+
+        :param folders: as the source tells them.
+        """
+        if self.folder is None or self.native_id not in folders:
+            self.doubted = False
+            return
+        name = folders[self.native_id]
+        # Between two questions a job may have been forgotten.
+        self.doubted = self.is_unnamed = name is None and not self.is_unnamed
+        self.is_anothers = not self.doubted and name != self.folder.job_id
+
+    def is_accounted_later(self, submitted: float) -> bool:
+        """Whether accounting tells of a submission that does not look like this job's, and its script of no end.
+
+        :param submitted: when it was, in seconds since the epoch.
+        """
+        known = f'{submitted:.0f}' == self.stamp or self._fits(str(submitted))
+        return not (known or self.folder is None or self.is_anothers or self.exit_record is not None)
+
+    def identify_accounted(self, name: str | None, submitted: float) -> None:
+        """Take in from which folder the job was submitted that accounting tells of; None where it cannot tell."""
+        self.accounting_doubted = False
+        self.is_anothers = name is not None and self.folder is not None and name != self.folder.job_id
+        if not self.is_anothers:
+            self.stamp = f'{submitted:.0f}'  # after a requeue
 
     def is_absent(self, answer: Answer, last: Answer) -> None:
         """Find out whether it was taken out of its array, now that the queue does not know it.
@@ -126,10 +182,18 @@ class Followed:
         """
         queue_presence, in_queue = queue.about(self)
         accounting_presence, in_accounting = accounting.about(self)
-        if (in_queue is not None or in_accounting is not None) and (
+        if self.is_anothers and queue_presence is not Presence.UNKNOWN:
+            # Accounting is not asked for jobs that are in the queue, and would tell of the other one.
+            in_queue = in_accounting = None
+            queue_presence = accounting_presence = Presence.ABSENT
+        elif (in_queue is not None or in_accounting is not None) and (
                 self.folder is not None and self.folder_answers and self.folder.has_lost(self.native_id)):
             in_queue = in_accounting = None
             queue_presence, accounting_presence = _nothing_of(queue_presence), _nothing_of(accounting_presence)
+        if self.doubted and in_queue is not None:
+            queue_presence, in_queue = Presence.UNKNOWN, None
+        if self.accounting_doubted and in_accounting is not None:
+            accounting_presence, in_accounting = Presence.UNKNOWN, None
         if queue_presence is Presence.ABSENT and in_accounting is not None and _is_alive(in_accounting):
             # The queue would have it. Nobody has told accounting of the end: a controller that lost the job never will.
             accounting_presence, in_accounting = Presence.ABSENT, None
@@ -165,6 +229,7 @@ class Followed:
             last_seen=self.last_seen, taken_out=self.taken_out,
             term_note=self._term_note() if nowhere and current_record is None else None,
             cancel_acknowledged=self.cancel_acknowledged,
+            in_vain=self._in_vain(current_record, ended and not progress),
             leaves_record=self.folder is not None,
             folder_answers=self.folder_answers,
             time_limit=self._time_limit,
@@ -173,6 +238,10 @@ class Followed:
             waited_for_cause=None if self.record_found_at is None else now - self.record_found_at,
             traceless_for=None if self.traceless_since is None else now - self.traceless_since,
             absent_for=None if self.absent_since is None else queue.asked_at - self.absent_since)
+
+    def _in_vain(self, record: ExitRecord | None, never_began: bool) -> str | None:
+        waited = never_began if record is None else record.phase == DEPENDENCY_PHASE
+        return why_in_vain(self.folder) if waited and self.folder is not None and self.folder_answers else None
 
     def _never_began(self) -> bool:
         """Whether the latest run of its script has left no trace in a folder that can be read: it claims the folder.

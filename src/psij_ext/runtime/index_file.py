@@ -26,6 +26,7 @@ from psij_ext.runtime import index_schema
 from psij_ext.runtime.filesystems import is_local
 from psij_ext.runtime.forking import ForkGate
 from psij_ext.runtime.places import user_state_folder
+from psij_ext.runtime.private import make_folders
 
 Result = TypeVar('Result')
 
@@ -187,8 +188,7 @@ class IndexFile:
 
     def _make_ready(self) -> None:
         """Make sure that there is a file of ours, and a folder that is nobody else's; make both where they are not."""
-        with contextlib.suppress(FileExistsError):
-            self.folder.mkdir(0o700, parents=True)
+        make_folders(self.folder)
         self._check_folder()
         if self._is_there():
             return

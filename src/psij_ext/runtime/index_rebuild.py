@@ -22,6 +22,7 @@ from psij_ext.runtime.index_rows import Row
 from psij_ext.runtime.index_schema import read_fact, write_rows
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.journal import Journal
+from psij_ext.runtime.private import is_own_folder
 from psij_ext.runtime.work_directories import remember_work_directory
 
 logger = logging.getLogger(__name__)
@@ -89,16 +90,20 @@ def submitted_jobs(work_directory: Path) -> Iterator[JobFolder]:
 
 
 def executor_folders(work_directory: Path) -> list[Path]:
-    """Return the folders that a work directory has for executors.
+    """Return the folders that a work directory has for executors; those of others are passed over.
 
     :raises OSError: if it is there and cannot be read.
     """
     try:
         with os.scandir(work_directory) as entries:
-            return sorted(Path(entry.path) for entry in entries
-                          if entry.is_dir(follow_symlinks=False) and not entry.name.startswith('.'))
+            found = sorted(Path(entry.path) for entry in entries
+                           if entry.is_dir(follow_symlinks=False) and not entry.name.startswith('.'))
     except FileNotFoundError:
         return []
+    own = [folder for folder in found if is_own_folder(folder)]
+    if len(own) < len(found):
+        logger.warning('What others have in %s is passed over.', work_directory)
+    return own
 
 
 def _begin(file: IndexFile) -> tuple[str, int]:

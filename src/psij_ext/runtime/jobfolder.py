@@ -14,16 +14,26 @@ import errno
 import logging
 import os
 import secrets
-import shutil
-import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote as percent_encode
 
-from psij_ext.exceptions import FolderUnreadable, PsijExtError
+from psij_ext.exceptions import FolderUnreadable
 from psij_ext.runtime.journal import Journal
+from psij_ext.runtime.limits import as_bytes
+from psij_ext.runtime.private import (
+    NOTHING_THERE,
+    append_to_file,
+    check_own_folder,
+    is_own_folder,
+    link_anew,
+    make_folder,
+    make_folders,
+    read_file,
+    write_file,
+)
 from psij_ext.runtime.records import (
     ExitRecord,
     ProgressEntry,
@@ -39,8 +49,6 @@ REVOKED = 'revoked'
 SCHEDULER_OUTPUT = 'scheduler.out'
 _RECORD_LIMIT = 64 * 1024
 _NATIVE_IDS = '.native'
-# No such file, or a link or something else in its place: it is not that it could not be read now.
-_NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL)
 
 
 class JobFolder:
@@ -48,6 +56,8 @@ class JobFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # The latest submission's, as far as its journal was written or read here.
+        self.nonce: str | None = None
 
     @classmethod
     def create(cls, work_directory: Path, job_id: str, spare: Path | None = None) -> JobFolder:
@@ -64,16 +74,12 @@ class JobFolder:
                 os.rename(spare, folder.path)
                 return folder
         try:
-            _make_private(folder.path)
+            make_folder(folder.path)
         except FileNotFoundError:
-            work_directory.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileExistsError):
-                _make_private(work_directory)
-            _make_private(folder.path)
+            make_folders(work_directory)
+            make_folder(folder.path)
         except FileExistsError:
-            facts = folder.path.lstat()
-            ours = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid()
-            if not ours or folder.read_journal().native_id is not None:
+            if not is_own_folder(folder.path) or folder.read_journal().native_id is not None:
                 raise
         return folder
 
@@ -84,7 +90,7 @@ class JobFolder:
         :raises OSError: if it cannot be made.
         """
         spare = cls(work_directory / f'.spare-{secrets.token_hex(8)}')
-        _make_private(spare.path)
+        make_folder(spare.path)
         spare._write('journal', b'')
         spare.write_script('')
         return spare.path
@@ -100,7 +106,11 @@ class JobFolder:
         if not isinstance(job_id, str):
             return None
         folder = cls(work_directory / Path(job_id).name)
-        return folder if folder.read_journal().native_id == native_id else None
+        try:
+            found = is_own_folder(folder.path) and folder.read_journal().native_id == native_id
+        except OSError as error:
+            raise _unreadable(folder.path, error) from error
+        return folder if found else None
 
     def has_lost(self, native_id: str) -> bool:
         """Whether this job's id is another job's now: a scheduler that lost its state counts its ids once more."""
@@ -121,7 +131,7 @@ class JobFolder:
 
     @classmethod
     def all(cls, work_directory: Path) -> Iterator[JobFolder]:
-        """Go through the folders of a work directory, in no particular order.
+        """Go through the folders of ours in a work directory, in no particular order.
 
         :raises FolderUnreadable: if it cannot be read now.
         """
@@ -132,7 +142,7 @@ class JobFolder:
         except OSError as error:
             raise _unreadable(work_directory, error) from error
         for entry in entries:
-            if not entry.name.startswith('.') and entry.is_dir(follow_symlinks=False):
+            if not entry.name.startswith('.') and entry.is_dir(follow_symlinks=False) and _may_be_own(entry.path):
                 yield cls(Path(entry.path))
 
     @staticmethod
@@ -166,13 +176,17 @@ class JobFolder:
         :param spec: the serialized spec.
         """
         self._write('journal', Journal.line(submission=record, spec=spec))
+        self.nonce = _nonce(record)
 
-    def read_journal(self) -> Journal:
+    def read_journal(self, name: str = 'journal') -> Journal:
         """Read all that was kept of the job by those who submitted and followed it.
 
+        :param name: what the file is called in this folder.
         :raises FolderUnreadable: if that cannot be read now.
         """
-        return Journal.parse(self._read('journal', limit=None))
+        journal = Journal.parse(self._read(name, limit=None))
+        self.nonce = _nonce(journal.submission or {})
+        return journal
 
     def save(self) -> None:
         """Have the disk hold what was kept so far, so that the loss of power takes none of it away.
@@ -187,11 +201,19 @@ class JobFolder:
                 os.close(descriptor)
 
     def write_script(self, script: str) -> None:
-        self._write('script', script.encode('utf-8', 'surrogateescape'), mode=0o700)
+        self._write('script', as_bytes(script), mode=0o700)
 
     def write_environment(self, lines: str) -> None:
         """Keep the environment that the script brings along; it is nobody else's to read."""
-        self._write('environment', lines.encode('utf-8', 'surrogateescape'))
+        self._write('environment', as_bytes(lines))
+
+    def write_others(self, others: Sequence[tuple[str, str, Path]]) -> None:
+        """Keep which jobs the supervisor of a local job is to wait for: kind, native id and folder of each."""
+        if others:
+            self._write('others', b''.join(os.fsencode(each) + b'\0' for other in others for each in other))
+        else:
+            with contextlib.suppress(FileNotFoundError):  # of a submission that was refused
+                os.unlink(self._file('others'))
 
     def add_follower(self, mailbox: Path) -> None:
         """Let one more process than the submitting one have the script's hints."""
@@ -202,12 +224,16 @@ class JobFolder:
     def claimed_by(self, nonce: str) -> str | None:
         """Tell who holds a submission: a native id, `revoked`, or None while nobody does.
 
-        :raises FolderUnreadable: if that cannot be read now.
+        :raises FolderUnreadable: if that cannot be read now, or somebody else put something there.
         """
+        claim = self._file(f'claim.{nonce}')
         try:
-            return os.readlink(self._file(f'claim.{nonce}'))
+            holder = os.readlink(claim)
+            if os.lstat(claim).st_uid != os.geteuid():
+                raise PermissionError(errno.EPERM, 'It is no link of yours', claim)
+            return holder
         except OSError as error:
-            if error.errno in _NOTHING_THERE:
+            if error.errno in NOTHING_THERE:
                 return None
             raise _unreadable(self.path / f'claim.{nonce}', error) from error
 
@@ -258,13 +284,14 @@ class JobFolder:
         """Let `find` find the folder by its native id."""
         journal, name = self._file('journal'), f'{os.path.dirname(self.path)}/{_native_name(native_id)}'
         try:
+            check_own_folder(os.path.dirname(name))
             os.link(journal, name)
         except OSError:
-            with contextlib.suppress(FileExistsError):
-                _make_private(Path(name).parent)
+            make_folders(Path(name).parent)
+            check_own_folder(Path(name).parent)
             # A scheduler that lost its state may give an id twice: the newer job has it. And some network file
             # systems have no links from one folder to another.
-            _link_anew(journal, name)
+            link_anew(journal, name)
 
     def note_not_submitted(self, reason: str, *, reported: bool) -> None:
         """Keep that the submission came to nothing, and that its script, should it start all the same, runs nothing."""
@@ -333,7 +360,7 @@ class JobFolder:
 
     def tidy(self) -> None:
         """Remove what nobody needs once the job has succeeded; what tells of it, and its output, stays."""
-        for name in ('script', 'nodes', 'environment', 'followers'):
+        for name in ('script', 'nodes', 'environment', 'followers', 'others'):
             with contextlib.suppress(OSError):
                 (self.path / name).unlink()
 
@@ -343,103 +370,46 @@ class JobFolder:
         return f'{self.path}/{name}'
 
     def _write(self, name: str, content: bytes, mode: int = 0o600) -> None:
-        """Write a file that nobody reads yet; a link in its place is not followed but removed."""
-        flags = os.O_CREAT | os.O_NOFOLLOW | os.O_WRONLY
-        try:
-            descriptor = os.open(self._file(name), flags, mode)
-        except OSError as error:
-            if error.errno != errno.ELOOP:
-                raise
-            os.unlink(self._file(name))
-            descriptor = os.open(self._file(name), flags, mode)
-        _fill(descriptor, content, mode, anew=True)
+        write_file(self._file(name), content, mode)
 
     def _append(self, name: str, content: bytes) -> None:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-        _fill(os.open(self._file(name), flags, 0o600), content, 0o600)
+        append_to_file(self._file(name), content)
 
     def _read(self, name: str, limit: int | None = _RECORD_LIMIT) -> bytes | None:
+        """Read a file; None where there is none of ours.
+
+        :raises FolderUnreadable: if it cannot be read now.
+        """
         try:
-            descriptor = os.open(self._file(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except OSError as error:
-            if error.errno not in _NOTHING_THERE:
-                raise _unreadable(self.path / name, error) from error
-            if not isinstance(error, FileNotFoundError):
-                logger.warning('%s cannot be read: %s', self.path / name, error)
-            return None
-        try:
-            facts = os.fstat(descriptor)
-            if facts.st_uid != os.geteuid() or not stat.S_ISREG(facts.st_mode):
-                logger.warning('%s is not a file of ours and is passed over.', self.path / name)
-                return None
-            return _read_all(descriptor, facts.st_size if limit is None else min(limit, facts.st_size))
+            return read_file(self._file(name), limit)
         except OSError as error:
             raise _unreadable(self.path / name, error) from error
-        finally:
-            os.close(descriptor)
+
+
+def _nonce(record: Mapping[str, object]) -> str | None:
+    nonce = record.get('nonce')
+    return nonce if isinstance(nonce, str) else None
 
 
 def new_nonce() -> str:
-    """Make the name of one submission: no two submissions of a job have the same."""
-    return f'{time.time_ns():x}-{os.getpid():x}'
+    """Make the name of one submission: no two have the same, and nobody can guess it who may not read the folder.
 
-
-def check_private(folder: Path) -> None:
-    """Make sure that a work directory is a folder of ours that nobody else may write to.
-
-    :raises PsijExtError: if it belongs to somebody else, or others may write to it.
+    By it the job's script makes itself known when it sends hints.
     """
-    facts = folder.stat()
-    if facts.st_uid != os.geteuid() or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise PsijExtError(
-            f'The work directory {folder} belongs to somebody else or can be written to by others. '
-            'Choose another work_directory, or take the rights away with chmod go-w.')
+    return secrets.token_hex(16)
+
+
+def _may_be_own(folder: str) -> bool:
+    try:
+        return is_own_folder(folder)
+    except OSError:
+        return True  # to read it will say why it cannot be looked at
 
 
 def _unreadable(path: Path, error: OSError) -> FolderUnreadable:
     return FolderUnreadable(error.errno, f'{error.strerror} (it may be read later)', str(path))
 
 
-def _read_all(descriptor: int, size: int) -> bytes:
-    content = b''
-    while len(content) < size:
-        chunk = os.read(descriptor, size - len(content))
-        if not chunk:
-            break
-        content += chunk
-    return content
-
-
-def _make_private(folder: Path) -> None:
-    folder.mkdir(0o700)
-    if stat.S_IMODE(folder.stat().st_mode) != 0o700:
-        folder.chmod(0o700)  # whatever the umask left of it
-
-
 def _native_name(native_id: str) -> str:
     plain = native_id.isascii() and native_id.isalnum()  # the usual case, which need not be looked at by letters
     return f'{_NATIVE_IDS}/{native_id if plain else percent_encode(native_id, safe="", errors="surrogateescape")}'
-
-
-def _fill(descriptor: int, content: bytes, mode: int, *, anew: bool = False) -> None:
-    """Write to a file and close it. What is right already is left alone, since to set it again costs as much."""
-    try:
-        facts = os.fstat(descriptor)
-        if stat.S_IMODE(facts.st_mode) != mode:
-            os.fchmod(descriptor, mode)  # whatever the umask left of it
-        if anew and facts.st_size:  # O_TRUNC, of an empty file too, makes ext4 go to the disk when it is closed
-            os.ftruncate(descriptor, 0)
-        while content:
-            content = content[os.write(descriptor, content):]
-    finally:
-        os.close(descriptor)
-
-
-def _link_anew(target: str, name: str) -> None:
-    """Make a name of a file, or a copy where the file system has no such links, in place of what has that name."""
-    new = f'{name}.{secrets.token_hex(8)}'
-    try:
-        os.link(target, new)
-    except OSError:
-        shutil.copy(target, new, follow_symlinks=False)
-    os.replace(new, name)

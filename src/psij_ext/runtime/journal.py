@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from psij_ext.core.dependencies import Dependencies
+
 
 class Journal:
     """The entries of a journal; what is missing or unreadable is None.
@@ -52,6 +54,11 @@ class Journal:
         """When it was submitted, in seconds since the epoch."""
         submitted = (self.submission or {}).get('submitted')
         return submitted if isinstance(submitted, float) else None
+
+    @property
+    def dependencies(self) -> Dependencies:
+        """Which jobs it was to wait for."""
+        return Dependencies.read((self.submission or {}).get('dependencies'))
 
     @property
     def owner(self) -> object:

@@ -8,6 +8,7 @@ everywhere for long. A query that failed is no evidence.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from psij_ext.core.exit_info import ExitInfo, ExitReason, ResourceUsage
@@ -15,7 +16,7 @@ from psij_ext.core.observation import Observation
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.runtime.evidence import Evidence, Patience, Presence
-from psij_ext.runtime.records import ExitRecord, ProgressEntry, TermNote
+from psij_ext.runtime.records import DEPENDENCY_PHASE, ExitRecord, ProgressEntry, TermNote
 from psij_ext.runtime.usage import Request, usage_of
 
 # A scheduler sends TERM a little before or after the limit by its own clock.
@@ -26,6 +27,7 @@ _SIGNALS = range(1, 65)
 _SENT_TERM = 'The job was sent TERM; the scheduler does not say by whom.'
 # bash(1), "EXIT STATUS": the command cannot be executed, or is not found.
 _NO_COMMAND = (126, 127)
+_IN_VAIN = 'A job that it was to wait for ended otherwise than it was to.'
 _BEFORE_LAUNCH = ('claim', 'directory', 'stage_in', 'pre_launch')
 
 
@@ -107,6 +109,8 @@ def _last_words(evidence: Evidence) -> Observation | None:
 
 
 def _judge_ended(record: ExitRecord, evidence: Evidence, patience: Patience) -> Judgement:
+    if record.phase == DEPENDENCY_PHASE:
+        return _in_vain(evidence.in_vain or _IN_VAIN, record.ended)
     undisturbed = not record.term_seen and not evidence.cancel_acknowledged
     if record.exit_code == 0 and record.launched and undisturbed:
         return _completed(record)
@@ -215,6 +219,10 @@ def _ended_without_record(source: Observation, evidence: Evidence, patience: Pat
     OpenPBS was seen to call jobs that were deleted while they began failed, or even finished with exit status 0.
     """
     canceled = evidence.cancel_acknowledged and evidence.leaves_record
+    if not canceled and (source.reason is ExitReason.DEPENDENCY_FAILED
+                         or (evidence.in_vain is not None and _is_without_cause(source))):
+        why = evidence.in_vain or source.status.message or _IN_VAIN
+        return _in_vain(why, source.status.time, source.status.metadata)
     # Slurm leaves the reason why a job waited in vain on one that was cancelled while it did.
     in_vain = source.status.state is JobState.CANCELED and source.reason is ExitReason.DEPENDENCY_FAILED
     if not canceled or not (in_vain or source.reason in (None, *_BY_ITSELF)):
@@ -225,6 +233,18 @@ def _ended_without_record(source: Observation, evidence: Evidence, patience: Pat
     message = source.status.message if source.reason is ExitReason.CANCELED else None
     status = JobStatus(JobState.CANCELED, time=source.status.time, message=message, metadata=source.status.metadata)
     return Judgement(status, ExitInfo(ExitReason.CANCELED, signal=source.signal, message=message))
+
+
+def _in_vain(message: str, time: float | None = None, metadata: Mapping[str, object] | None = None) -> Judgement:
+    """Say that a job could never begin; no exit code is its own."""
+    status = JobStatus(JobState.FAILED, time=time, message=message, metadata=None if metadata is None else {**metadata})
+    return Judgement(status, ExitInfo(ExitReason.DEPENDENCY_FAILED, message=message))
+
+
+def _is_without_cause(source: Observation) -> bool:
+    """Whether the scheduler says that somebody ended the job, or that nobody began it, and no more."""
+    canceled = source.status.state is JobState.CANCELED and source.reason in (None, ExitReason.CANCELED)
+    return canceled or source.reason is ExitReason.NEVER_STARTED
 
 
 def _put_off(evidence: Evidence) -> Observation | None:
@@ -286,6 +306,8 @@ def _judge_alive(observation: Observation, evidence: Evidence) -> Judgement:
 
 
 def _judge_absent(evidence: Evidence, patience: Patience) -> Judgement:
+    if evidence.in_vain is not None and not evidence.cancel_acknowledged:
+        return _in_vain(evidence.in_vain)
     said = _last_words(evidence)
     if said is not None:
         return _gone(said)

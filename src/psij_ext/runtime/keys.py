@@ -7,9 +7,10 @@ job is known to be none, or has failed; of those who find that at the same time,
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from pathlib import Path
+
+from psij_ext.runtime.private import check_own_folder, make_folders
 
 _FOLDER = '.keys'
 
@@ -31,6 +32,7 @@ class Keys:
         generation, holder = 0, None
         while True:
             try:
+                check_own_folder(self._folder)
                 target = self._link(key, generation + 1).readlink()
             except FileNotFoundError:
                 return generation, holder
@@ -44,8 +46,8 @@ class Keys:
         :param job_id: the job that is to have it.
         :raises OSError: if it cannot be written.
         """
-        with contextlib.suppress(FileExistsError):
-            self._folder.mkdir(0o700)
+        make_folders(self._folder)
+        check_own_folder(self._folder)
         try:
             self._link(key, generation + 1).symlink_to(job_id)
         except FileExistsError:

@@ -6,24 +6,20 @@ calls it.
 
 from __future__ import annotations
 
-import copy
 import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Callable, Protocol
+from collections.abc import Sequence
+from typing import Callable
 
 from psij_ext.core.interfaces import JobExecutor
 from psij_ext.core.job import Job
-from psij_ext.core.observation import Observation
-from psij_ext.core.state import JobState
-from psij_ext.core.status import JobStatus
-from psij_ext.exceptions import CommandError, FolderUnreadable, ParseError
-from psij_ext.runtime.events import Mailbox
-from psij_ext.runtime.followed import Answer, Followed
+from psij_ext.exceptions import FolderUnreadable
+from psij_ext.runtime.answers import NO_ANSWER, Answers, StatusSource
+from psij_ext.runtime.changes import changes_of
+from psij_ext.runtime.followed import Followed
+from psij_ext.runtime.hints import Hints
 from psij_ext.runtime.judgement import Judgement, judge
 from psij_ext.runtime.schedule import QuerySchedule, Rhythm
 from psij_ext.runtime.settlement import Asker, OpenSubmission, OpenSubmissions, Question
@@ -32,34 +28,11 @@ from psij_ext.runtime.unaccounted import Unaccounted, UnaccountedJob
 logger = logging.getLogger(__name__)
 
 _LONGEST_SLEEP = 60.0
-_NO_ANSWER = (CommandError, ParseError)
 
 
 def seconds_since_boot() -> float:
     """Tell the time by a clock that goes on while the machine sleeps: what was said before is old then."""
     return time.clock_gettime(getattr(time, 'CLOCK_BOOTTIME', time.CLOCK_MONOTONIC))
-
-
-class StatusSource(Protocol):
-    """Where the states of many jobs are asked for at once."""
-
-    @property
-    def has_accounting(self) -> bool:
-        """Whether `accounting` can know more than `queue`."""
-
-    @property
-    def tells_usage(self) -> bool:
-        """Whether one of them tells what jobs used that are over."""
-
-    def queue(self, native_ids: Sequence[str]) -> Mapping[str, Observation]:
-        """Tell what the live queue says of these jobs; those it does not know are left out.
-
-        :raises CommandError: if it gave no answer.
-        :raises ParseError: if its answer cannot be read.
-        """
-
-    def accounting(self, native_ids: Sequence[str], since: float) -> Mapping[str, Observation]:
-        """The same for accounting, for jobs submitted after `since` (seconds since the epoch)."""
 
 
 class StatusMonitor:
@@ -88,9 +61,8 @@ class StatusMonitor:
         self._unread: set[str] = set()
         self._attached: dict[str, set[str]] = {}  # folder name -> jobs that have another id than their folder
         self._cause_deadlines: dict[str, float] = {}
-        self._mailboxes: dict[Path, Mailbox] = {}
-        self._queue = Answer()
-        self._accounting = Answer()
+        self.hints = Hints(name, self._woken.set)
+        self._answers = Answers(source, name)
         self._schedule = QuerySchedule(rhythm)
         self._trouble: Exception | None = None
         self._thread: threading.Thread | None = None
@@ -106,6 +78,10 @@ class StatusMonitor:
         """Why the scheduler gave no answer when it was last asked; None if it gave one."""
         return self._trouble
 
+    def has_told_usage(self, followed: Followed) -> bool:
+        """Whether nothing better is to come on what a job used that is over."""
+        return self._answers.has_told_usage(followed)
+
     def set_rhythm(self, rhythm: Rhythm) -> None:
         """Ask in another rhythm from now on."""
         with self._lock:
@@ -113,19 +89,12 @@ class StatusMonitor:
             self._schedule.set_rhythm(rhythm, self._clock())
         self._woken.set()
 
-    def mailbox(self, work_directory: Path) -> Path:
-        """Give the folder in which scripts below this work directory drop their hints."""
-        with self._lock:
-            if work_directory not in self._mailboxes:
-                self._mailboxes[work_directory] = Mailbox(work_directory)
-            return self._mailboxes[work_directory].path
-
     def follow(self, followed: Followed) -> None:
         """Follow a job from now on, until it is over."""
         with self._lock:
             idle = not self._followed
         self.take(followed)
-        self._start_thread()
+        self._begin()
         if idle:  # else the thread comes by soon, and need not disturb somebody who submits one job after the other
             self._woken.set()
 
@@ -137,14 +106,19 @@ class StatusMonitor:
         self._open.add(submission, asker)
         with self._lock:
             self._schedule.submitted(self._clock())
-        self._start_thread()
+        self._begin()
         self._woken.set()
 
-    def _start_thread(self) -> None:
+    def ask_usage(self, followed: Followed) -> None:
+        """Ask, in the next rounds, what a job used that is over."""
+        job = followed.job
+        if job.exit_info is None or not self._source.tells_usage:
+            return
         with self._lock:
-            if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+            self._unaccounted.add(followed, job.status, job.exit_info)
+            self._schedule.submitted(self._clock())
+        self._begin()
+        self._woken.set()
 
     def take(self, followed: Followed) -> None:
         """Take a job in for the next `poll_once`, without a thread that calls it."""
@@ -155,6 +129,8 @@ class StatusMonitor:
             self._unread.add(followed.job.id)
             if followed.folder is not None and followed.folder.job_id != followed.job.id:
                 self._attached.setdefault(followed.folder.job_id, set()).add(followed.job.id)
+            if followed.folder is not None:
+                self.hints.expect(followed.folder)
             self._schedule.submitted(self._clock())
 
     def followed(self, job: Job) -> Followed | None:
@@ -199,13 +175,10 @@ class StatusMonitor:
         if thread is not None and thread is not threading.current_thread():
             thread.join()
         with self._lock:
-            boxes = list(self._mailboxes.values())
-            self._mailboxes.clear()
             self._followed.clear()
             self._unaccounted.clear()
             self._open = OpenSubmissions()
-        for box in boxes:
-            box.close()
+        self.hints.close()
 
     # -- one round
 
@@ -220,11 +193,10 @@ class StatusMonitor:
                 for job_id in overdue:
                     del self._cause_deadlines[job_id]
                 touched |= overdue
-                boxes = list(self._mailboxes.values())
                 is_due = now >= self._schedule.next
                 jobs = list(self._followed.values()) if is_due else []
                 over = self._unaccounted.jobs if is_due else ()
-            for name in [name for box in boxes for name in box.empty()]:
+            for name in self.hints.take():
                 touched.add(name)
                 touched |= self._attached.get(name, set())
             question = self._open.question(touched, is_due, others_ask=bool(jobs or over))
@@ -255,6 +227,7 @@ class StatusMonitor:
         except Exception as error:  # as for the queue
             self._query_failed(jobs, error, now)
             return
+        self._trouble = None
         with self._lock:
             self._schedule.answered(now, open_questions=bool(jobs))
 
@@ -262,76 +235,51 @@ class StatusMonitor:
         """Ask the queue for all jobs, accounting for those it does not explain; give those to look at."""
         asked: list[Followed | UnaccountedJob] = [*jobs, *over]
         ids = list(dict.fromkeys(job.native_id for job in asked))
-        last = self._queue
         try:
-            self._queue = Answer(now, self._source.queue(ids), frozenset(ids), self._clock())
+            last = self._answers.ask_queue(ids, now, self._clock)
         except Exception as error:
             # Whatever a dialect or a plugin does wrong: the folders are looked at all the same.
             self._query_failed(jobs, error, now)
             self._unaccounted.take()
             return set()
         self._trouble = None
+        identified = self._answers.identify(jobs)
         for followed in jobs:
-            if followed.native_id not in self._queue.observations:
-                followed.is_absent(self._queue, last)
+            if followed.native_id not in self._answers.queue.observations:
+                followed.is_absent(self._answers.queue, last)
         with self._lock:
             self._schedule.answered(now, open_questions=bool(self._cause_deadlines) or any(
                 followed.cancel_acknowledged for followed in jobs))
-        self._ask_accounting([job for job in asked if self._wants_accounting(job)], now)
+        self._answers.ask_accounting(asked, now)
+        self._answers.identify_accounted(jobs)
         if not self._source.tells_usage:  # known since it was asked
             self._unaccounted.clear()
-        self._unaccounted.take(self._accounting, self._queue, has_accounting=self._source.has_accounting)
+        self._unaccounted.take(
+            self._answers.accounting, self._answers.queue, has_accounting=self._source.has_accounting)
         # A scheduler that lost its state gave the id of one of them to another.
         shared = _shared_ids(jobs) if len(ids) < len(asked) else ()
         # What the last answer said of a job whose folder told something new at the same time was put aside.
         return {followed.job.id for followed in jobs
                 if followed.job.id in self._cause_deadlines or followed.read_at >= last.asked_at
-                or followed.absent_since is not None or followed.native_id in shared
-                or self._has_news(last.observations, followed.native_id)}
-
-    def _ask_accounting(self, jobs: Sequence[Followed | UnaccountedJob], now: float) -> None:
-        if not jobs or not self._source.has_accounting:
-            return
-        ids = list(dict.fromkeys(followed.native_id for followed in jobs))
-        since = min(followed.submitted for followed in jobs)
-        try:
-            self._accounting = Answer(now, self._source.accounting(ids, since), frozenset(ids))
-        except Exception as error:  # as for the queue
-            level = logging.DEBUG if isinstance(error, _NO_ANSWER) else logging.ERROR
-            logger.log(level, '%s: accounting gave no answer: %s', self._name, error, exc_info=level > logging.DEBUG)
-            self._accounting = Answer()
-
-    def _wants_accounting(self, followed: Followed | UnaccountedJob) -> bool:
-        """Whether a job is not in the queue, or over there without all that accounting may know: why, and its usage."""
-        observation = self._queue.observations.get(followed.native_id)
-        return observation is None or (
-            observation.status.final and (observation.reason is None or observation.usage is None))
-
-    def _has_news(self, before: Mapping[str, Observation], native_id: str) -> bool:
-        """Whether a job must be looked at after a query; one that lives on as before need not be."""
-        old, new = before.get(native_id), self._queue.observations.get(native_id)
-        if old is None or new is None or new.status.final:
-            return True
-        if old is new:  # a dialect may keep what it has read
-            return False
-        return ((old.status.state, old.status.message, old.status.metadata)
-                != (new.status.state, new.status.message, new.status.metadata))
+                or followed.absent_since is not None or followed.native_id in shared or followed.job.id in identified
+                or self._answers.has_news(last.observations, followed.native_id)}
 
     def _query_failed(self, jobs: Sequence[Followed], error: Exception, now: float) -> None:
         """A failed query says nothing about any job; the next one comes later and later, but comes."""
-        self._trouble = error
         with self._lock:
             self._schedule.failed(now)
         failures = self._schedule.failures
-        # What it said before is no evidence any more: the next answer may be another one.
-        self._queue = replace(self._queue, asked_for=frozenset())
+        self._answers.distrust_queue()
         for followed in jobs:
             followed.absent_since = None
-        if not isinstance(error, _NO_ANSWER):
+            followed.doubt()  # it may come back without its state
+        if not isinstance(error, NO_ANSWER):
             logger.error('%s: the answer of the scheduler was read wrongly.', self._name, exc_info=error)
         level = logging.WARNING if failures == self._rhythm.failed_rounds + 1 else logging.DEBUG
         logger.log(level, '%s: the scheduler has not answered for %d rounds; no job is given up. %s',
                    self._name, failures, error)
+        # Without the frames, which would keep an executor alive that nobody needs any more.
+        self._trouble = error.with_traceback(None)
 
     def _look_safely(self, followed: Followed, now: float) -> None:
         try:
@@ -346,7 +294,7 @@ class StatusMonitor:
         """Read a job's folder, judge, and report what follows."""
         followed.read_folder(now)
         evidence = followed.evidence(
-            self._queue, self._accounting, has_accounting=self._source.has_accounting, now=now)
+            self._answers.queue, self._answers.accounting, has_accounting=self._source.has_accounting, now=now)
         judgement = judge(evidence, followed.patience)
         job_id = followed.job.id
         with self._lock:
@@ -358,53 +306,21 @@ class StatusMonitor:
         self._report(followed, judgement)
 
     def _report(self, followed: Followed, judgement: Judgement) -> None:
-        """Hand a status on; before an end, the states that were missed."""
-        if judgement.status is None:
-            return
-        self._report_missed_requeue(followed, judgement.status.state)
-        # A copy: what a source said may be said of many jobs at once, and is compared with what it says next.
-        status = copy.copy(judgement.status)
-        status.metadata = {**(status.metadata or {}), 'attempt': followed.attempt}
-        if judgement.exit_info is None:
-            if status.state is JobState.NEW:
-                status = JobStatus(
-                    followed.job.status.state, message=status.message, metadata=status.metadata)
-            # Between two looks a job may have gone through several states.
-            for passed in followed.states_of_this_attempt():
-                if passed.state.order < status.state.order:
-                    followed.report(followed.job, passed, None, False)
-            followed.report(followed.job, status, None, judgement.requeued)
-            return
-        entered, status = followed.states_of_this_attempt(), followed.explained(status)
-        with self._lock:
-            self._forget(followed)
-        for passed in entered:
-            followed.report(followed.job, passed, None, False)
-        followed.report(followed.job, status, judgement.exit_info, False)
-        if self._asks_afterwards and self._source.tells_usage and not self._has_told_usage(followed):
-            self._unaccounted.add(followed, status, judgement.exit_info)
-
-    def _has_told_usage(self, followed: Followed) -> bool:
-        """Whether nothing better is to come on what a job used that is over."""
-        in_accounting, in_queue = self._accounting.about(followed)[1], self._queue.about(followed)[1]
-        if in_queue is not None and not self._source.has_accounting and in_queue.queue_usage is not None:
-            return True
-        return any(said is not None and said.status.final and said.usage is not None
-                   for said in (in_accounting, in_queue))
-
-    def _report_missed_requeue(self, followed: Followed, state: JobState) -> None:
-        """Report that a job waited once more: a scheduler may start it before anybody sees it wait (OpenPBS does).
-
-        The word of its script counts: Slurm was seen to count the next run while the last one was still ending.
-        """
-        before, followed.reported_run = followed.reported_run, followed.latest_run
-        has_begun = followed.job.status.state.order > JobState.QUEUED.order
-        if followed.latest_run > before and has_begun and state is not JobState.QUEUED:
-            waited = JobStatus(JobState.QUEUED, metadata={'attempt': followed.attempt})
-            followed.report(followed.job, waited, None, True)
+        """Hand on what a judgement changes."""
+        changes, exit_info = changes_of(followed, judgement), judgement.exit_info
+        if exit_info is not None:
+            with self._lock:
+                self._forget(followed)
+        for status, told_of_end, requeued in changes:
+            followed.report(followed.job, status, told_of_end, requeued)
+        if exit_info is not None and self._asks_afterwards and self._source.tells_usage and (
+                not self.has_told_usage(followed)):
+            self._unaccounted.add(followed, changes[-1].status, exit_info)
 
     def _forget(self, followed: Followed) -> None:
         self._followed.pop(followed.job.id, None)
+        if followed.folder is not None:
+            self.hints.forget(followed.folder)
         if followed.folder is not None and followed.folder.job_id in self._attached:
             others = self._attached[followed.folder.job_id] - {followed.job.id}
             if others:
@@ -413,6 +329,12 @@ class StatusMonitor:
                 del self._attached[followed.folder.job_id]
 
     # -- time
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
 
     def _run(self) -> None:
         while True:
@@ -435,8 +357,7 @@ class StatusMonitor:
             if self._is_idle:
                 return _LONGEST_SLEEP
             wake_ups = [self._schedule.next, *self._cause_deadlines.values()]
-            looks = [box.seconds_between_looks for box in self._mailboxes.values()]
-            return min([max(0.0, min(wake_ups) - self._clock()), *looks, _LONGEST_SLEEP])
+            return min(max(0.0, min(wake_ups) - self._clock()), self.hints.seconds_between_looks, _LONGEST_SLEEP)
 
 
 def _shared_ids(jobs: Sequence[Followed]) -> set[str]:

@@ -47,6 +47,14 @@ class ProcessTable:
     def accounting(self, native_ids: Sequence[str], since: float) -> Mapping[str, Observation]:
         return {}
 
+    def folders(self, native_ids: Sequence[str]) -> Mapping[str, str | None]:
+        """Tell nothing: a pid with its start time is not given twice."""
+        return {}
+
+    def accounted_folder(self, native_id: str, since: float) -> str | None:
+        """Tell nothing: there is no accounting."""
+        return None
+
     def _explain(self, native_ids: Sequence[str]) -> Mapping[str, Observation]:
         """Tell what can be told of jobs whose supervisors are gone; one that ended by itself left a record."""
         codes = {native_id: self._exit_code(native_id) for native_id in native_ids}

@@ -10,6 +10,8 @@ from psij_ext.core.state import JobState
 
 # The states that a job's script can tell of, and the last second that a date can hold.
 _STATES_OF_A_SCRIPT = (JobState.STAGE_IN, JobState.ACTIVE, JobState.STAGE_OUT, JobState.CLEANUP)
+# In the record of a job that never began, because another one ended otherwise than it was to.
+DEPENDENCY_PHASE = 'dependency'
 _END_OF_TIME = 253402300799.0
 _NUMBER = re.compile(r'\d{1,18}', re.ASCII)
 _TIMES = re.compile(r'(\d{1,9})m(\d{1,2})[^\dm]+(\d{3})s', re.ASCII)
@@ -32,7 +34,7 @@ class ExitRecord:
     :param native_id: what the scheduler called it.
     :param exit_code: the launch command's, or that of the step which failed.
     :param phase: how far it came: `done`, or the step in which it ended (`directory`, `stage_in`,
-        `pre_launch`, `launch`, `post_launch`, `stage_out`, `cleanup`).
+        `pre_launch`, `launch`, `post_launch`, `stage_out`, `cleanup`); `dependency` where it waited in vain.
     :param term_seen: whether the script was sent TERM.
     :param ended: seconds since the epoch.
     :param user_time: CPU seconds in user mode, of the script and of all descendants that were waited for; None where

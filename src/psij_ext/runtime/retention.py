@@ -5,8 +5,6 @@ Whether a job may go is read in its folder, and nowhere else.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import os
 import secrets
@@ -23,6 +21,7 @@ from psij_ext.runtime.index_file import IndexFile, patiently
 from psij_ext.runtime.index_rebuild import executor_folders, submitted_jobs
 from psij_ext.runtime.index_schema import write_rows
 from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.private import is_own_folder
 
 logger = logging.getLogger(__name__)
 
@@ -118,23 +117,19 @@ def _litter(executor_folder: Path, now: float) -> list[Path]:
 
 def _names_of_nobody(executor_folder: Path) -> list[Path]:
     """Return the names that the scheduler gave to jobs whose folders are gone."""
-    try:
-        names = list((executor_folder / '.native').iterdir())
-    except FileNotFoundError:
+    names = executor_folder / '.native'
+    if not is_own_folder(names):
         return []
-    return [name for name in names if not _has_job(name, executor_folder)]
+    return [name for name in names.iterdir() if not _has_job(name, executor_folder)]
 
 
 def _has_job(name: Path, executor_folder: Path) -> bool:
     try:
-        lines = name.read_bytes().splitlines()
+        journal = JobFolder(name.parent).read_journal(name.name)
     except OSError:
         return True
-    for line in lines:
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            job_id = json.loads(line)['submission']['job_id']
-            return (executor_folder / Path(job_id).name).is_dir()
-    return True
+    job_id = (journal.submission or {}).get('job_id')
+    return not isinstance(job_id, str) or (executor_folder / Path(job_id).name).is_dir()
 
 
 def _remove(path: Path, troubles: dict[Path, str]) -> bool:

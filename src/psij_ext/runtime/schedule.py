@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+import threading
 from dataclasses import dataclass
 from typing import Callable
+
+from psij_ext.runtime.forking import renew_in_children
 
 NEVER = float('inf')
 _GROWTH = 4.0
@@ -53,6 +56,36 @@ class Pauses:
         pause = self._next * random.uniform(0.8, 1.2)
         self._next = min(self._next * 2, self._longest)
         return pause if self._clock() + pause <= self._until else None
+
+
+class Pace:
+    """Keeps what is done to a rate: a token bucket. Safe for threads.
+
+    :param rate: how often in a second in the long run; None for as often as one likes.
+    :param burst: how often at once after a rest.
+    :param clock: gives monotonic seconds.
+    """
+
+    def __init__(self, rate: float | None, burst: int, clock: Callable[[], float]) -> None:
+        self._interval = 0.0 if rate is None else 1.0 / rate
+        self._burst = burst
+        self._clock = clock
+        self._full_at = -NEVER
+        self.renew_after_fork()
+        renew_in_children(self)
+
+    def renew_after_fork(self) -> None:
+        """Go on in a child; what the parent does is not counted there."""
+        self._lock = threading.Lock()
+
+    def take_turn(self) -> float:
+        """Take the next turn; return in how many seconds it comes."""
+        if not self._interval:
+            return 0.0
+        with self._lock:
+            now = self._clock()
+            self._full_at = max(self._full_at, now) + self._interval
+            return max(self._full_at - now - self._burst * self._interval, 0.0)
 
 
 class QuerySchedule:

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Hashable, Mapping, Sequence
 
 from psij_ext.core.observation import Observation
+from psij_ext.runtime.answers import StatusSource
 from psij_ext.runtime.forking import renew_in_children
-from psij_ext.runtime.monitor import StatusMonitor, StatusSource
+from psij_ext.runtime.monitor import StatusMonitor
 from psij_ext.runtime.schedule import Rhythm
 
 
@@ -97,6 +98,12 @@ class _AnyOf:
 
     def accounting(self, native_ids: Sequence[str], since: float) -> Mapping[str, Observation]:
         return self._shared.members[0].source.accounting(native_ids, since)
+
+    def folders(self, native_ids: Sequence[str]) -> Mapping[str, str | None]:
+        return self._shared.members[0].source.folders(native_ids)
+
+    def accounted_folder(self, native_id: str, since: float) -> str | None:
+        return self._shared.members[0].source.accounted_folder(native_id, since)
 
 
 class _Monitors:

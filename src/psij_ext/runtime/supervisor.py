@@ -23,6 +23,7 @@ _LOOKS_AT_A_SESSION = 100
 
 def start_supervisor(
     command: Sequence[str], inherit_environment: bool, output: Path, cores: int, slots: Slots, reaper: Reaper,
+    *, is_held: bool = False,
 ) -> str:
     """Start a supervisor, and tell it its place. One that learns of none, because we died, runs nothing.
 
@@ -32,6 +33,7 @@ def start_supervisor(
     :param cores: for how many cores the job waits.
     :param slots: where it waits.
     :param reaper: what waits for the end of the supervisor.
+    :param is_held: whether the job waits for others before it waits for cores.
     :return: the native id.
     :raises OSError: if it cannot be started.
     """
@@ -44,7 +46,7 @@ def start_supervisor(
             start_time = processes.start_time(pid)
             if start_time is None:
                 raise ProcessLookupError(errno.ESRCH, 'its supervisor ended at once', command[2])
-            place = slots.take_place(pid, start_time, cores)
+            place = slots.take_place(pid, start_time, cores, is_held=is_held)
             os.write(place_written, f'{place}\n'.encode())
         except BaseException:  # an interrupt, for one; nobody would know of the job
             _kill_session(pid)

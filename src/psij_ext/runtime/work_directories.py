@@ -7,11 +7,10 @@ short spoils no other.
 from __future__ import annotations
 
 import json
-import os
-import stat
 from pathlib import Path
 
 from psij_ext.runtime.places import default_work_directory, user_state_folder
+from psij_ext.runtime.private import append_to_file, read_file
 
 _NAME = 'work-directories'
 
@@ -36,12 +35,7 @@ def remember_work_directory(work_directory: Path, folder: Path | None = None) ->
     path = _list_in(folder)
     if str(work_directory) in _listed(path):
         return
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
-    with os.fdopen(descriptor, 'wb') as file:
-        if not _is_ours(descriptor):
-            raise PermissionError(f'{path} is not a file of yours')
-        os.fchmod(descriptor, 0o600)  # whatever the umask left of it
-        file.write(b'\n' + json.dumps(str(work_directory)).encode())
+    append_to_file(str(path), b'\n' + json.dumps(str(work_directory)).encode())
 
 
 def _list_in(folder: Path | None) -> Path:
@@ -50,14 +44,9 @@ def _list_in(folder: Path | None) -> Path:
 
 def _listed(path: Path) -> list[str]:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        content = read_file(str(path)) or b''
     except OSError:
         return []
-    if not _is_ours(descriptor):
-        os.close(descriptor)
-        return []
-    with os.fdopen(descriptor, 'rb') as file:
-        content = file.read()
     listed = []
     for line in content.splitlines():
         try:
@@ -65,8 +54,3 @@ def _listed(path: Path) -> list[str]:
         except ValueError:
             continue
     return [each for each in listed if isinstance(each, str) and each.startswith('/')]
-
-
-def _is_ours(descriptor: int) -> bool:
-    facts = os.fstat(descriptor)
-    return facts.st_uid == os.geteuid() and stat.S_ISREG(facts.st_mode)

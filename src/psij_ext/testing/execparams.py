@@ -17,6 +17,8 @@ from psij_ext.core.job import Job
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
+from psij_ext.exceptions import InvalidJobException
+from psij_ext.executors.submitting import SubmittingExecutor
 from psij_ext.plugins import executors
 
 States = Union[JobState, Sequence[JobState], None]
@@ -143,9 +145,18 @@ class ExecParams:
         """Return a job that runs a bash script with arguments `$1`, `$2` and so on."""
         return self.job('/bin/bash', ['-c', script, 'bash', *arguments], **fields)
 
-    def submit(self, job: Job, executor: JobExecutor | None = None) -> Job:
-        """Submit a job and return it; it does not outlive the test."""
-        (executor or self.shared_executor).submit(job)
+    def submit(self, job: Job, executor: JobExecutor | None = None, **others: Any) -> Job:
+        """Submit a job and return it; it does not outlive the test.
+
+        :param others: the jobs that it waits for, as `after_ok` and so on.
+        """
+        chosen = executor or self.shared_executor
+        if others and isinstance(chosen, SubmittingExecutor):
+            chosen.submit(job, **others)
+        elif others:
+            raise InvalidJobException(f'The executor {chosen.name} cannot let a job wait for others.')
+        else:
+            chosen.submit(job)
         self._jobs.append(job)
         return job
 

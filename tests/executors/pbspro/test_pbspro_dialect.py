@@ -10,6 +10,7 @@ from signal import Signals
 import pytest
 
 from psij_ext.core.attributes import JobAttributes
+from psij_ext.core.dependencies import Dependencies
 from psij_ext.core.interfaces import JobExecutor
 from psij_ext.core.job import Job
 from psij_ext.core.observation import Observations, Site
@@ -261,3 +262,33 @@ def test_which_commands_had_no_answer(executor: PBSProJobExecutor, command: str,
 @pytest.mark.parametrize(('exit_code', 'transient'), [(38, True), (162, True), (170, False), (187, False)])
 def test_what_passes(executor: PBSProJobExecutor, exit_code: int, transient: bool) -> None:
     assert executor.is_transient(CommandResult(('qsub',), exit_code, b'', b'')) is transient
+
+
+# -- waiting for other jobs: qsub(1B), -W depend
+
+
+@pytest.mark.parametrize(('given', 'value'), [
+    ((['77.host'], [], []), 'afterok:77.host'),
+    ((['77.host', '78[].host'], ['79.host'], ['80.host']), 'afterok:77.host:78[].host,afterany:79.host,afternotok:80.host'),
+])
+def test_dependencies(executor: PBSProJobExecutor, given: tuple[list[str], list[str], list[str]], value: str) -> None:
+    assert executor.get_dependency_option(*given) == ['-W', f'depend={value}']
+
+
+def test_no_job_waits_for_an_element_of_an_array(executor: PBSProJobExecutor) -> None:
+    for given in ((['77[3].host'], [], []), ([], ['77[3].host'], []), ([], [], ['77[3].host'])):
+        with pytest.raises(InvalidJobException, match=r'77\[3\]\.host'):
+            executor.get_dependency_option(*given)
+
+
+def test_dependencies_are_said_in_one_way(executor: PBSProJobExecutor) -> None:
+    def job(value: str) -> Job:
+        spec = JobSpec('/bin/date', attributes=JobAttributes(custom_attributes={'pbs.W': value}))
+        return Job(make_absolute(spec, Path('/here')))
+
+    dependencies = Dependencies(('77.host',))
+    with pytest.raises(InvalidJobException, match='depend=afterany:1'):
+        executor.render(job('depend=afterany:1'), FOLDER, 'n', dependencies=dependencies)
+    script, command = executor.render(job('umask=022'), FOLDER, 'n', dependencies=dependencies)
+    assert '#PBS -W umask=022' in script
+    assert command == ['qsub', '-W', 'depend=afterok:77.host', str(FOLDER.script_path)]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 
+import common_dependencies
 import common_scenes
-from common_absences import unfollowed
+from common_absences import unfollowed, usage_of_a_success_that_nobody_followed
 from common_scenes import RAN, awaiting
 from pbspro_stage import PBSProScenes, PBSProStage
 from scenes_of_truth import Played, Scene
@@ -16,9 +17,11 @@ from psij_ext import ExitReason
 
 scene = PBSProScenes()
 scene.take_all(common_scenes.ENDS)
+scene.take_all(common_dependencies.DEPENDENCIES)
 # Without history nothing is left that could tell, since the element's script is not ours.
 scene(common_scenes.success_and_its_usage, worlds=('history',))
 scene(common_scenes.usage_of_jobs_that_tell_nothing_themselves, worlds=('history',))
+scene(usage_of_a_success_that_nobody_followed, worlds=('history',))
 scene(common_scenes.element_of_an_array_cancelled_by_others_while_running, worlds=('history',))
 
 

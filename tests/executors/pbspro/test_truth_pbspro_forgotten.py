@@ -6,6 +6,7 @@ import signal
 from datetime import timedelta
 
 import common_absences
+import common_dependencies
 from common_absences import later, unfollowed
 from common_scenes import RAN
 from pbspro_stage import PBSProScenes, PBSProStage
@@ -16,6 +17,7 @@ from psij_ext import ExitReason
 
 scene = PBSProScenes(forgets=True)
 scene.take_all(common_absences.FORGOTTEN)
+scene.take_all(common_dependencies.FORGOTTEN_DEPENDENCIES)
 
 
 @scene.test()

@@ -9,6 +9,7 @@ import pytest
 from slurm_rows import queue_row
 
 from psij_ext.core.attributes import JobAttributes
+from psij_ext.core.dependencies import Dependencies
 from psij_ext.core.job import Job
 from psij_ext.core.resources import ResourceSpecV1
 from psij_ext.core.spec import JobSpec
@@ -450,3 +451,38 @@ def test_the_node_file_names_a_host_for_each_process(executor: SlurmJobExecutor,
     done = subprocess.run(['/bin/bash', '-c', functions + 'psij_nodes'], stdout=subprocess.PIPE, text=True, check=True,
                           env={'SLURM_JOB_NODELIST': nodes, 'SLURM_TASKS_PER_NODE': tasks})
     assert done.stdout.split() == hosts.split()
+
+
+# -- waiting for other jobs: sbatch(1), --dependency
+
+
+@pytest.mark.parametrize(('given', 'option'), [
+    ((['12'], [], []), 'afterok:12'),
+    ((['12', '13_4'], ['14'], ['15', '16_0']), 'afterok:12:13_4,afterany:14,afternotok:15:16_0'),
+    (([], ['12;far', '13_1;far'], []), 'afterany:12:13_1'),
+    # A plus sign is a delay there; the parts of a heterogeneous job end together.
+    ((['12+0', '12+1'], [], []), 'afterok:12'),
+])
+def test_dependencies(executor: SlurmJobExecutor, given: tuple[list[str], list[str], list[str]], option: str) -> None:
+    assert executor.get_dependency_option(*given) == [f'--dependency={option}', '--kill-on-invalid-dep=yes']
+
+
+@pytest.mark.parametrize('given', [(['12;far', '13;near'], [], []), (['12'], ['13;far'], [])])
+def test_no_dependency_reaches_another_cluster(executor: SlurmJobExecutor, given: tuple[list[str], list[str], list[str]]) -> None:
+    with pytest.raises(InvalidJobException, match='far'):
+        executor.get_dependency_option(*given)
+
+
+@pytest.mark.parametrize('name', ['dependency', 'd'])
+def test_dependencies_are_said_in_one_way(executor: SlurmJobExecutor, name: str) -> None:
+    spec = JobSpec('/bin/date', attributes=JobAttributes(custom_attributes={f'slurm.{name}': 'singleton'}))
+    job = Job(make_absolute(spec, Path('/here')))
+    with pytest.raises(InvalidJobException, match='singleton'):
+        executor.render(job, FOLDER, 'n', dependencies=Dependencies(('12',)))
+    executor.render(job, FOLDER, 'n')
+
+
+def test_dependencies_are_options_of_sbatch(executor: SlurmJobExecutor) -> None:
+    job = Job(make_absolute(JobSpec('/bin/date'), Path('/here')))
+    _, command = executor.render(job, FOLDER, 'n', dependencies=Dependencies(('12',)))
+    assert command == ['sbatch', '--parsable', '--dependency=afterok:12', '--kill-on-invalid-dep=yes', str(FOLDER.script_path)]

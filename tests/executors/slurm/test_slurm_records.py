@@ -247,7 +247,8 @@ def test_what_the_queue_tells_of_real_jobs() -> None:
 
 def test_the_configuration_of_a_site() -> None:
     site = parse_config((DATA / 'config-accounting.txt').read_text())
-    assert site == Site('slurm', (22, 5, 8), accounting=True, history=True, keeps_ended=29.0, max_array_size=10001, clusters=('psij',))
+    assert site == Site('slurm', (22, 5, 8), accounting=True, history=True, keeps_ended=29.0, max_array_size=10001,
+                        max_script_size=4 * 2**20, clusters=('psij',))
     assert parse_config((DATA / 'config-no-accounting.txt').read_text()).accounting is False
 
 
@@ -256,6 +257,14 @@ def test_how_long_jobs_that_are_over_are_kept(told: str, seconds: float | None) 
     site = parse_config(f'MinJobAge = {told}\n')
     assert site.keeps_ended == seconds
     assert site.history is (None if seconds is None else seconds > 0)
+
+
+# slurm.conf(5), SchedulerParameters
+@pytest.mark.parametrize(('told', 'size'), [
+    ('max_script_size=100', 100), ('bf_interval=1, max_script_size=8388608,x', 8388608), ('(null)', 4 * 2**20), ('bf_interval=1', 4 * 2**20),
+    ('max_script_size=much', 4 * 2**20)])
+def test_how_long_a_script_may_be(told: str, size: int) -> None:
+    assert parse_config(f'SchedulerParameters     = {told}\n').max_script_size == size
 
 
 @pytest.mark.parametrize('text', ['', 'nonsense', '=', 'SLURM_VERSION = \n', 'MaxArraySize = many\nSLURM_VERSION = new'])

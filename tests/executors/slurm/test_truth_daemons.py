@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
-import time
-from pathlib import Path
 
 from common_absences import server_away, server_hung
 from common_scenes import RAN, awaiting
+from lost_state import await_abort, restart_with, save_state
 from scenes_of_truth import Played, Scene
-from slurm_stage import CONTROLLER, SlurmScenes, SlurmStage
-from stage_of_truth import STAY, Play
+from slurm_stage import SlurmScenes, SlurmStage
+from stage_of_truth import STAY
 
 from psij_ext import ExitReason
 
@@ -33,12 +31,12 @@ def controller_that_lost_its_memory(stage: SlurmStage) -> None:
     """
     known = awaiting(stage, 3)
     again = stage.play('echo >> began; tell $$; await; echo >> ended; exit 4', hold=None)
-    saved = _save(stage, again)
+    saved = save_state(stage, again)
     stage.slurm('scontrol', 'release', again.native_id)
     first_run = int(again.hear())
     again.sees(RAN)
-    _restart_with(stage, saved)
-    _await_abort(again, first_run)
+    restart_with(stage, saved)
+    await_abort(again, first_run)
     again.sees(f'{RAN} QUEUED')
     stage.slurm('scontrol', 'release', again.native_id)
     again.hear()
@@ -55,12 +53,12 @@ def job_that_ended_before_the_controller_lost_its_memory(stage: SlurmStage) -> N
     """The controller starts it again, and counts no requeue; it runs nothing, and stays what it was."""
     ends = {0: 'COMPLETED', 3: 'FAILED'}
     plays = {code: stage.play(f'echo >> began{code}; exit {code}', hold=None) for code in ends}
-    saved = _save(stage, plays[3])
+    saved = save_state(stage, plays[3])
     for code, play in plays.items():
         stage.slurm('scontrol', 'release', play.native_id)
         play.ends(f'{RAN} {ends[code]}', ExitReason.EXITED, code)
         stage.wait_for_state(play, ends[code])
-    _restart_with(stage, saved)
+    restart_with(stage, saved)
     # Who did not see its end may see that it waits again.
     later = stage.sibling(absence_grace=10)
     for code, play in plays.items():
@@ -78,10 +76,10 @@ def job_that_ended_before_the_controller_lost_its_memory(stage: SlurmStage) -> N
 def job_that_the_controller_lost(stage: SlurmStage) -> None:
     """The controller ends it by KILL, since it does not know it; no exit record is written, and no accounts are kept."""
     hasty = stage.sibling(absence_grace=3)
-    saved = _save(stage, stage.play('exit 0', hold=None))
+    saved = save_state(stage, stage.play('exit 0', hold=None))
     lost = hasty.play_until_told(STAY)
     lost.sees(RAN)
-    _restart_with(stage, saved)
+    restart_with(stage, saved)
     lost.ends(f'{RAN} FAILED', ExitReason.LOST)
     hasty.close()
 
@@ -90,60 +88,19 @@ def job_that_the_controller_lost(stage: SlurmStage) -> None:
 def id_given_twice(stage: SlurmStage) -> None:
     """A controller that lost a job gives its id to the next one."""
     hasty = stage.sibling(absence_grace=3)
-    saved = _save(stage, stage.play('exit 0', hold=None))
+    saved = save_state(stage, stage.play('exit 0', hold=None))
     stage.play('exit 0')  # its id goes to the question of scripts/slurm whether the controller takes jobs
     lost = hasty.play('tell $$; await; exit 5')
     process = int(lost.hear())
     lost.sees(RAN)
-    _restart_with(stage, saved)
-    _await_abort(lost, process)
+    restart_with(stage, saved)
+    await_abort(lost, process)
     heir = awaiting(stage, 6)
     assert heir.native_id == lost.native_id
     heir.let_go()
     heir.ends(f'{RAN} FAILED', ExitReason.EXITED, 6)
     lost.ends(f'{RAN} FAILED', ExitReason.LOST)
     hasty.close()
-
-
-def _save(stage: SlurmStage, latest: Play) -> Path:
-    """Keep the state that the controller has on disk, as soon as it knows the latest job there."""
-    job_state = stage.cluster.folder / 'state' / 'job_state'
-    latest.until(lambda: latest.job.id.encode() in _content(job_state), 'the state is not saved')
-    with stage.cluster.hung(CONTROLLER):
-        return shutil.copytree(stage.cluster.folder / 'state', stage.folder / 'saved')
-
-
-def _restart_with(stage: SlurmStage, saved: Path) -> None:
-    """Kill the controller, and start it with a state that it had earlier."""
-    state = stage.cluster.folder / 'state'
-    stage.cluster.end(CONTROLLER, signal.SIGKILL)
-    shutil.rmtree(state)
-    shutil.copytree(saved, state)
-    stage.cluster.revive()
-
-
-def _await_abort(play: Play, process: int) -> None:
-    """Wait until a job is aborted, and its id may be launched again: not in the same second of the clock.
-
-    slurmd remembers in which second it ended an id, and refuses what is not launched later; Slurm calls that FAILED.
-    """
-    play.until(lambda: _state(process) in 'XZ', 'it is not aborted')
-    time.sleep(1.0 - time.time() % 1.0)
-
-
-def _state(process: int) -> str:
-    """The state of a process (proc(5)); X where there is none."""
-    try:
-        return Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[0]
-    except FileNotFoundError:
-        return 'X'
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b''
 
 
 @scene

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 
+import common_dependencies
 import common_scenes
+from common_absences import usage_of_a_success_that_nobody_followed
 from scenes_of_truth import Played, Scene
 from slurm_stage import SlurmScenes, SlurmStage
 from stage_of_truth import STAY
@@ -16,8 +18,10 @@ RAN = common_scenes.RAN
 
 scene = SlurmScenes()
 scene.take_all(common_scenes.ENDS)
+scene.take_all(common_dependencies.DEPENDENCIES)
 scene(common_scenes.success_and_its_usage)
 scene(common_scenes.usage_of_jobs_that_tell_nothing_themselves)
+scene(usage_of_a_success_that_nobody_followed)
 scene(common_scenes.element_of_an_array_cancelled_by_others_while_running)
 
 
@@ -106,7 +110,19 @@ def dependency_that_can_never_be_satisfied(stage: SlurmStage) -> None:
 def dependency_that_ends_a_job(stage: SlurmStage) -> None:
     before = stage.play('exit 0')
     play = stage.play('exit 0', dependency=f'afternotok:{before.native_id}', kill_on_invalid_dep='yes')
-    play.ends('QUEUED CANCELED', ExitReason.DEPENDENCY_FAILED)
+    play.ends('QUEUED FAILED', ExitReason.DEPENDENCY_FAILED)
+
+
+@scene
+def dependency_on_elements_of_an_array(stage: SlurmStage) -> None:
+    _, (good, bad) = stage.submit_array(2, '#!/bin/bash\nsleep 1; exit $((SLURM_ARRAY_TASK_ID == SLURM_ARRAY_TASK_MAX))')
+    first, second = stage.attach(good), stage.attach(bad)
+    common_dependencies.play_after(stage, 'exit 0', after_ok=[first], after_not_ok=[second]).ends(
+        f'{RAN} COMPLETED', ExitReason.EXITED, 0)
+    vain = stage.plan('exit 0')
+    stage.executor.submit(vain.job, after_ok=[stage.attach(stage.slurm(
+        'sbatch', '--parsable', '--output=/dev/null', '--wrap=sleep 1; exit 1')).job])
+    vain.ends('QUEUED FAILED', ExitReason.DEPENDENCY_FAILED)
 
 
 @scene

@@ -6,6 +6,7 @@ import signal
 from datetime import timedelta
 
 import common_absences
+import common_dependencies
 from common_absences import later, unfollowed
 from common_scenes import RAN
 from scenes_of_truth import Played, Scene
@@ -16,6 +17,7 @@ from psij_ext import ExitReason
 
 scene = SlurmScenes('MinJobAge=2', forgets=True, absence_grace=1)
 scene.take_all(common_absences.FORGOTTEN)
+scene.take_all(common_dependencies.FORGOTTEN_DEPENDENCIES)
 
 
 @scene.test()

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import shlex
-from io import StringIO
+from dataclasses import replace
 from pathlib import Path
 from typing import Dict, List, Mapping, Sequence, Tuple
 
 from psij_ext.core.control import FirstWarning
+from psij_ext.core.dependencies import NO_DEPENDENCIES, Dependencies
 from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
 from psij_ext.core.observation import Site
@@ -30,11 +30,13 @@ from psij_ext.exceptions import (
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
 from psij_ext.executors.batch.control import SchedulerControl
 from psij_ext.executors.batch.dialect import SchedulerDialect
+from psij_ext.executors.batch.rendering import Rendering
 from psij_ext.executors.batch.source import SchedulerSource
+from psij_ext.executors.bulk import BulkExecutor
 from psij_ext.executors.configuration import own_config
-from psij_ext.executors.custom_attributes import meant_for
-from psij_ext.executors.submitting import SubmittingExecutor
+from psij_ext.executors.control import Ownership
 from psij_ext.runtime import processes
+from psij_ext.runtime.answers import StatusSource
 from psij_ext.runtime.command import (
     CommandResult,
     CommandRunner,
@@ -43,19 +45,19 @@ from psij_ext.runtime.command import (
     scrubbed_environment,
 )
 from psij_ext.runtime.evidence import Patience
-from psij_ext.runtime.jobfolder import SCHEDULER_OUTPUT, JobFolder
-from psij_ext.runtime.monitor import StatusSource
-from psij_ext.runtime.schedule import Rhythm
+from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.limits import size_of
+from psij_ext.runtime.schedule import Pace, Rhythm
 from psij_ext.runtime.script import export_lines, script_context
 from psij_ext.runtime.settlement import Origins
 
 logger = logging.getLogger(__name__)
 
-# What a directive line can hold for certain, under the quoting rules of any scheduler.
-_PLAIN = re.compile(r'[A-Za-z0-9_@%+=:,./-]*')
+# No site takes less than a script of so many characters; for a longer one it is asked.
+_SHORT_SCRIPT = 100_000
 
 
-class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
+class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
     """Submits, follows and cancels jobs through the commands of a batch scheduler.
 
     A subclass fills in the scheduler's dialect: see `SchedulerDialect` for its methods and attributes.
@@ -65,6 +67,8 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         super().__init__(url=url, config=own_config(self.config_class, config))
         self.runner: CommandRunner = SubprocessRunner()
         self._site: Site | None = None
+        self._pace = Pace(
+            self._batch_config.max_submit_rate or self.submit_rate, self.submit_burst, lambda: self.clock())
         self.user = processes.user_name()
 
     # -- what is the same for all of them
@@ -91,7 +95,7 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
             read.
         """
         environment = {**self._environment(), **self.command_variables}
-        return self.runner.run(argv, timeout=self._batch_config.command_timeout, env=environment)
+        return self._run(argv, environment)
 
     def list(self) -> List[str]:
         """Return the native ids of the jobs that this user has with the scheduler.
@@ -104,7 +108,8 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         return self.parse_list_output(result.text)
 
     def render(
-        self, job: Job, folder: JobFolder, nonce: str, mailbox: Path | None = None
+        self, job: Job, folder: JobFolder, nonce: str, mailbox: Path | None = None,
+        dependencies: Dependencies = NO_DEPENDENCIES,
     ) -> tuple[str, List[str]]:
         """Return the submit script of a job, and the command that submits it; nothing is written or run.
 
@@ -112,6 +117,7 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         :param folder: the folder that the script is to use.
         :param nonce: the name of the submission.
         :param mailbox: where the script leaves its hints.
+        :param dependencies: the jobs that it waits for.
         :raises InvalidJobException: if the scheduler cannot express a field of the job.
         """
         spec = job.spec
@@ -119,29 +125,16 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
             raise InvalidJobException(f'Job {job.id} has no spec.')
         context = script_context(
             job, self._launcher(spec), folder=folder.path, nonce=nonce, mailbox=mailbox)
-        # Relative to the job's folder, where the submit command is run: no odd character in its path matters.
-        context['scheduler_output'] = SCHEDULER_OUTPUT
-        plain, other = self._own_attributes(job)
-        context['custom_attributes'] = [
-            {'key': key, 'value': value, 'has_value': value != ''} for key, value in plain]
-        context['umask'] = processes.umask() if self.carries_environment else None
-        context['carries_environment'] = self.carries_environment and spec.inherit_environment
-        for key, variable in self.environment_defaults.items():
-            context[key] = context.get(key) or os.environ.get(variable)
-        context.update(self.dialect_context(job, context))
-        options: List[str] = []
-        for key, option in self.label_options.items():
-            if not _is_plain(context.get(key)):
-                options += _option(option, str(context[key]))
-                context[key] = None
-        options += self._custom_options(other)
-        script = StringIO()
-        self.generate_submit_script(job, context, script)
-        command = self.get_submit_command(job, folder.script_path)
-        return script.getvalue(), [*command[:-1], *options, command[-1]]
+        script, command = Rendering(self.name, self).render(job, context, folder.script_path, dependencies)
+        return script, self._pinned(command)
 
-    def _start(self, job: Job, folder: JobFolder, nonce: str) -> str:
-        script, command = self.render(job, folder, nonce, self._mailbox)
+    @property
+    def _lets_jobs_wait(self) -> bool:
+        return type(self).get_dependency_option is not SchedulerDialect.get_dependency_option
+
+    def _start(self, job: Job, folder: JobFolder, nonce: str, dependencies: Dependencies) -> str:
+        script, command = self.render(job, folder, nonce, self._mailbox, dependencies)
+        self._check_script(script)
         folder.write_script(script)
         if self.carries_environment and job.spec is not None and job.spec.inherit_environment:
             folder.write_environment(export_lines(self._environment()))
@@ -150,6 +143,9 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
             self._keep(folder)
             self._prepare_next()
 
+        pause = self._pace.take_turn()
+        if pause:
+            self.sleep(pause)
         try:
             result = self.runner.run(command, timeout=self._batch_config.submit_timeout, cwd=folder.path,
                                      env=self._environment(), once_started=while_it_runs)
@@ -209,7 +205,17 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         return SchedulerControl(self.name, self, self._run_action, self.run_query, self._heard)
 
     def _run_action(self, argv: Sequence[str]) -> CommandResult:
-        return self.runner.run(argv, timeout=self._batch_config.command_timeout, env=self._environment())
+        return self._run(argv, self._environment())
+
+    def _run(self, argv: Sequence[str], environment: Mapping[str, str]) -> CommandResult:
+        pinned = self._pinned(argv)
+        result = self.runner.run(pinned, timeout=self._batch_config.command_timeout, env=environment)
+        # Dialects know their commands by their names.
+        return result if pinned[0] == argv[0] else replace(result, argv=tuple(argv))
+
+    def _pinned(self, argv: Sequence[str]) -> List[str]:
+        """Name a command by its path, where the configuration has one."""
+        return [self._batch_config.command_paths.get(argv[0], argv[0]), *argv[1:]]
 
     def _end(self, native_ids: Sequence[str]) -> Mapping[str, SubmitException]:
         return self._control.end(native_ids)
@@ -230,41 +236,13 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
     def _record(self, native_id: str, folder: JobFolder | None) -> Dict[str, str]:
         return self._control.record(native_id, 0.0 if folder is None else folder.read_journal().submitted or 0.0)
 
-    def _own_attributes(self, job: Job) -> Tuple[List[Tuple[str, str]], List[Tuple[str, str]]]:
-        """Return the custom attributes that a directive can hold, and then the others, with their values as texts.
-
-        :raises InvalidJobException: if one does not say for which scheduler it is, or is refused.
-        """
-        prefixes = self.custom_attribute_prefixes
-        plain: List[Tuple[str, str]] = []
-        other: List[Tuple[str, str]] = []
-        for name, key, value in meant_for(job, prefixes, '|'.join(prefixes) or self.name):
-            shown = '' if value is None or value is True else str(value)
-            if not key or not _is_plain(key):
-                raise InvalidJobException(
-                    f'JobAttributes.custom_attributes: {name} is no option: only letters, digits and _@%+=:,./- are '
-                    'in names.')
-            instead = self.refused_attributes.get(key, self.refused_attributes.get(f'{key}={shown}'))
-            if instead is not None:
-                raise InvalidJobException(
-                    f'JobAttributes.custom_attributes: {name} is not for a job to say: {instead}.')
-            (plain if _is_plain(shown) else other).append((key, shown))
-        return plain, other
-
-    def _custom_options(self, attributes: Sequence[Tuple[str, str]]) -> List[str]:
-        """Return custom attributes as arguments of the submit command.
-
-        :raises InvalidJobException: if it has none for one of them.
-        """
-        options: List[str] = []
-        for key, value in attributes:
-            arguments = self.custom_option(key, value)
-            if arguments is None:
-                raise InvalidJobException(
-                    f'JobAttributes.custom_attributes: {key}={value!r} cannot be written into a directive: '
-                    'only letters, digits and _@%+=:,./- are safe there.')
-            options += arguments
-        return options
+    def _check_script(self, script: str) -> None:
+        """Make sure that the site takes so long a script; that of a job with few values is not asked for."""
+        limit = self.site.max_script_size if len(script) > _SHORT_SCRIPT else None
+        if limit is not None and size_of(script) > limit:
+            raise InvalidJobException(
+                f'The script of the job would have {size_of(script)} bytes, and this site takes at most {limit}. Put '
+                'long arguments and environment variables into files.')
 
     def _check_native_id(self, native_id: str) -> None:
         super()._check_native_id(native_id)
@@ -275,11 +253,59 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
         command = self.get_origins_command()
         if command is None:
             return {}
-        folders = self.parse_origins(self.run_query(command))
         origins: Dict[str, List[str]] = {}
-        for native_id, folder in folders.items():
+        for native_id, folder in self.parse_origins(self.run_query(command)).items():
             origins.setdefault(Path(folder).name, []).append(native_id)
         return origins
+
+    def folders_of(self, native_ids: Sequence[str]) -> Mapping[str, str | None]:
+        """Ask from which folders jobs were submitted.
+
+        :return: the folders' names, None for jobs that are unknown or other users'; jobs of which the scheduler cannot
+            tell are left out.
+        :raises CommandError: if it does not answer.
+        :raises ParseError: if its answer cannot be read.
+        """
+        # Jobs of other clusters would have to be asked for there.
+        asked = [native_id for native_id in native_ids if self.command_group(native_id) == '']
+        command = self.get_origins_command(asked) if asked else None
+        if command is None:
+            return {}
+        told: Dict[str, str] = {}
+        for native_id, folder in self.parse_origins(self.run_query(command)).items():
+            told.update(dict.fromkeys((native_id, *self.spellings(native_id)), Path(folder).name))
+        return {native_id: next(filter(None, map(told.get, (native_id, *self.spellings(native_id)))), None)
+                for native_id in asked}
+
+    def folder_on_record(self, native_id: str, since: float) -> str | None:
+        """Ask for the record of a job, and return the name of the folder that it was submitted from.
+
+        :param since: when it was submitted at the earliest, in seconds since the epoch.
+        :return: None where the record does not tell it.
+        :raises CommandError: if nothing is known of the job, or the scheduler does not answer.
+        """
+        folder = self.origin_on_record(self._control.record(native_id, since))
+        return None if folder is None else Path(folder).name
+
+    def _ownership(self, jobs: Sequence[Tuple[Job, str]]) -> Ownership:
+        ownership = super()._ownership(jobs)
+        names = {job.id: folder.job_id for job, _ in jobs
+                 if job.id not in ownership.others and (folder := self._folder_of(job)) is not None}
+        try:
+            told = self.folders_of([native_id for job, native_id in jobs if job.id in names])
+        except (CommandError, ParseError) as error:
+            # A scheduler that hangs was seen to do later what it was asked for, and it has its state.
+            logger.debug('%s does not tell whose jobs these are: %s', self.name, error)
+            return ownership
+        others, unknown = {*ownership.others}, {*ownership.unknown}
+        for job, native_id in jobs:
+            if job.id in names and native_id in told:
+                name = told[native_id]
+                if name is None:
+                    unknown.add(job.id)
+                elif name != names[job.id]:
+                    others.add(job.id)
+        return Ownership(others, unknown)
 
     def _environment(self) -> Mapping[str, str]:
         return scrubbed_environment(os.environ, self.native_variables, self.kept_variables)
@@ -302,6 +328,10 @@ class BatchSchedulerExecutor(SchedulerDialect, SubmittingExecutor):
                       failed_rounds=config.queue_polling_error_threshold)
 
     @property
+    def _hint_address(self) -> str | None:
+        return self._batch_config.hint_address
+
+    @property
     def _keeps_files(self) -> bool:
         return self._batch_config.keep_files
 
@@ -321,11 +351,3 @@ def _unknown_outcome(error: CommandError, folder: JobFolder) -> SubmitException:
         exit_code=error.exit_code, stderr=error.stderr, script_path=folder.script_path)
     failure.__cause__ = error
     return failure
-
-
-def _is_plain(value: object) -> bool:
-    return value is None or _PLAIN.fullmatch(str(value)) is not None
-
-
-def _option(option: str, value: str) -> list[str]:
-    return [f'{option}={value}'] if option.startswith('--') else [option, value]

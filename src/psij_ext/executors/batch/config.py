@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Dict
 
 from psij_ext.core import checks
 from psij_ext.core.checks import Field
 from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.executors.configuration import Seconds
+from psij_ext.runtime.events import AUTOMATIC
+
+
+def _address(label: str, value: object) -> str | None:
+    text = checks.optional(checks.nonempty_text)(label, value)
+    if text is not None and text != AUTOMATIC:
+        try:
+            ipaddress.ip_address(text)
+        except ValueError as error:
+            raise ValueError(f'{label}: {text!r} is neither {AUTOMATIC!r} nor an address such as 10.0.0.1') from error
+    return text
+
+
+def _command_paths(label: str, value: object) -> Dict[str, str]:
+    given = {} if value is None else value
+    if not isinstance(given, Mapping):
+        raise TypeError(f'{label}: expected a mapping, got {value!r}')
+    paths = {checks.nonempty_text(label, name): str(checks.path(label, path)) for name, path in given.items()}
+    for name, path in paths.items():
+        if not path.startswith('/'):
+            raise ValueError(f'{label}: {name}: the path of a command is absolute, not {path!r}')
+    return paths
 
 
 class BatchSchedulerExecutorConfig(JobExecutorConfig):
@@ -25,6 +50,13 @@ class BatchSchedulerExecutorConfig(JobExecutorConfig):
     :param absence_grace: how long a job must be found nowhere before it is called lost.
     :param session: a name for all that a program does, run after run, by which it finds its jobs again.
     :param submit_retry_time: for how long a submission that was refused for a reason that may pass is tried again.
+    :param max_submit_rate: how many jobs are submitted in a second, in the long run; None for what suits the scheduler.
+    :param hint_address: the address of this host, as numbers, at which jobs tell it that they have begun or ended.
+        `auto` stands for the loopback where the work directory is on this host's own disk, and else for the private
+        addresses of its interfaces. Jobs that reach none of them, and all jobs where it is None, leave their news in
+        the work directory alone.
+    :param command_paths: the files of the scheduler's commands, by their names, such as `{'sbatch':
+        '/opt/slurm/bin/sbatch'}`; those that are not among them are looked for on PATH.
     """
 
     queue_polling_interval: Field[Seconds, float] = Field(checks.seconds, 'Seconds between two queries.')
@@ -34,6 +66,11 @@ class BatchSchedulerExecutorConfig(JobExecutorConfig):
     command_timeout: Field[Seconds, float] = Field(checks.seconds, 'Seconds after which a command is killed.')
     submit_timeout: Field[Seconds, float] = Field(checks.seconds, 'Seconds after which submitting is killed.')
     absence_grace: Field[Seconds, float] = Field(checks.seconds, 'Seconds of absence that make a job lost.')
+    max_submit_rate: Field[float | None, float | None] = Field(
+        checks.optional(checks.positive_number), 'Submissions a second.')
+    hint_address: Field[str | None, str | None] = Field(_address, 'Where jobs tell of their starts and ends.')
+    command_paths: Field[Mapping[str, str | Path] | None, Dict[str, str]] = Field(
+        _command_paths, 'The files of the scheduler\'s commands.')
 
     def __init__(
         self,
@@ -48,6 +85,9 @@ class BatchSchedulerExecutorConfig(JobExecutorConfig):
         absence_grace: Seconds = 120,
         session: str | None = None,
         submit_retry_time: Seconds = 60,
+        max_submit_rate: float | None = None,
+        hint_address: str | None = AUTOMATIC,
+        command_paths: Mapping[str, str | Path] | None = None,
     ) -> None:
         super().__init__(launcher_log_file, work_directory, session, submit_retry_time)
         self.queue_polling_interval = queue_polling_interval
@@ -57,3 +97,6 @@ class BatchSchedulerExecutorConfig(JobExecutorConfig):
         self.command_timeout = command_timeout
         self.submit_timeout = submit_timeout
         self.absence_grace = absence_grace
+        self.max_submit_rate = max_submit_rate
+        self.hint_address = hint_address
+        self.command_paths = command_paths

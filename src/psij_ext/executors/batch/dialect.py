@@ -15,7 +15,7 @@ from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import InvalidJobException, ParseError
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
 from psij_ext.runtime.command import CommandResult
-from psij_ext.runtime.script import full_script, render
+from psij_ext.runtime.templates import full_script, render
 
 
 class Refusal(NamedTuple):
@@ -36,6 +36,9 @@ class SchedulerDialect(ABC):
     * `label_options`: options for values that people choose, such as a job's name, by their key in the
       template; a value that no directive can hold for certain goes on the command line through them, and the
       template sees None;
+    * `longest_labels`: the most bytes that the scheduler takes of texts that only people read, the name and custom
+      attributes such as a comment, by their key; what is longer is cut, and the whole stays in the spec;
+    * `longest_value`: the most bytes that it takes of the other values in `label_options`;
     * `refused_attributes`: custom attributes that would change what a submission is, each with what to use instead;
     * `native_id_pattern`: a regular expression for what may be a native id; a scheduler may refuse a whole query
       for one odd id in it;
@@ -45,21 +48,29 @@ class SchedulerDialect(ABC):
     * `command_variables`: variables that its queries need;
     * `environment_defaults`: variables of the user's that fill in a key of the template where the spec is
       silent;
+    * `dependency_attributes`: beginnings of custom attributes, as `key=value`, that say for which jobs a job waits;
     * `carries_environment`: whether the job's script brings along the umask and the environment that it
-      inherits, because the scheduler does not.
+      inherits, because the scheduler does not;
+    * `submit_rate`, `submit_burst`: how many submissions a second the scheduler bears in the long run (None for as many
+      as it takes), and how many at once after a rest; `max_submit_rate` in a configuration goes before.
     """
 
     template: ClassVar[Path | None] = None
     config_class: ClassVar[type[BatchSchedulerExecutorConfig]] = BatchSchedulerExecutorConfig
     custom_attribute_prefixes: ClassVar[tuple[str, ...]] = ()
     label_options: ClassVar[Mapping[str, str]] = {}
+    longest_labels: ClassVar[Mapping[str, int]] = {}
+    longest_value: ClassVar[int | None] = None
     refused_attributes: ClassVar[Mapping[str, str]] = {}
     native_id_pattern: ClassVar[re.Pattern[str]] = re.compile(r'[^\s,-][^\s,]*')
     native_variables: ClassVar[tuple[str, ...]] = ()
     kept_variables: ClassVar[tuple[str, ...]] = ()
     command_variables: ClassVar[Mapping[str, str]] = {}
     environment_defaults: ClassVar[Mapping[str, str]] = {}
+    dependency_attributes: ClassVar[tuple[str, ...]] = ()
     carries_environment: ClassVar[bool] = False
+    submit_rate: ClassVar[float | None] = None
+    submit_burst: ClassVar[int] = 1
 
     # -- PSI/J's plugin interface: commands and their output, no I/O
 
@@ -190,6 +201,20 @@ class SchedulerDialect(ABC):
         """
         return None
 
+    def get_dependency_option(
+        self, after_ok: Sequence[str], after_any: Sequence[str], after_not_ok: Sequence[str]
+    ) -> List[str] | None:
+        """Return the arguments of the submit command that let a job wait for others; None where there are none.
+
+        A job that can never begin must not stay in the queue.
+
+        :param after_ok: the native ids of those that must complete.
+        :param after_any: of those that must be over.
+        :param after_not_ok: of those that must fail or be cancelled.
+        :raises InvalidJobException: if no job can wait for one of them.
+        """
+        return None
+
     def dialect_context(self, job: Job, context: Mapping[str, object]) -> dict[str, object]:
         """Return what the dialect's template uses beyond the common context, or in another form.
 
@@ -203,10 +228,13 @@ class SchedulerDialect(ABC):
 
     # -- a submission that nobody saw the end of
 
-    def get_origins_command(self) -> List[str] | None:
+    def get_origins_command(self, native_ids: Sequence[str] = ()) -> List[str] | None:
         """Return the command that tells from which folder each of this user's jobs was submitted; None for none.
 
-        Without it, a job whose submission was cut short is found only once its script has begun.
+        Without it, a job whose submission was cut short is found only once its script has begun, and a job of others is
+        not known as such that got a native id from a scheduler without its old state.
+
+        :param native_ids: the jobs to tell of; all if empty.
         """
         return None
 
@@ -216,6 +244,10 @@ class SchedulerDialect(ABC):
         :raises ParseError: if it is no answer.
         """
         return {}
+
+    def origin_on_record(self, record: Mapping[str, str]) -> str | None:
+        """Return the folder that a job was submitted from, out of its record; None where that does not tell it."""
+        return None
 
     # -- what can be done to jobs; a scheduler that cannot leaves the method as it is
 

@@ -26,7 +26,6 @@ from psij_ext.runtime.script import hours_minutes_seconds
 _JOB_ID = re.compile(rf'^({pbspro_records.NATIVE_ID.pattern})[^\S\n]*\n', re.ASCII | re.MULTILINE)
 # What qsub -N was seen to refuse; the name is a label, so these are replaced, and the original stays in the spec.
 _NOT_IN_A_NAME = re.compile(r'[^A-Za-z0-9._+-]')
-_LONGEST_NAME = 230
 _JOB_UNKNOWN, _JOB_FINISHED = 153, 35
 _NO_ANSWER = 255
 # What qdel says of a job that is ending already.
@@ -61,6 +60,7 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
     config_class = PBSProExecutorConfig
     custom_attribute_prefixes = ('pbspro', 'pbs')
     label_options = {'queue_name': '-q', 'account': '-A'}
+    longest_labels = {'name': 230}
     refused_attributes = {
         'C': 'the directives are ours', 'I': 'nobody would be there to talk to the job', 'J': 'one job is one job here',
         'N': 'use JobSpec.name', 'S': 'the script is ours', 'V': 'use JobSpec.inherit_environment',
@@ -73,8 +73,13 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         'PBS_AUTH_METHOD', 'PBS_BATCH_SERVICE_PORT', 'PBS_CONF_FILE', 'PBS_DEFAULT', 'PBS_ENCRYPT_METHOD', 'PBS_EXEC',
         'PBS_HOME', 'PBS_MANAGER_SERVICE_PORT', 'PBS_PRIMARY', 'PBS_SECONDARY', 'PBS_SERVER',
         'PBS_SUPPORTED_AUTH_METHODS')
+    dependency_attributes = ('W=depend=',)
     # `qsub -V` passed nothing in OpenPBS 23.06, and where it works it shows every variable to every user of qstat.
     carries_environment = True
+    # Each command keeps one of some 500 reserved ports for a minute; with none left, commands hung for 61 s (OpenPBS
+    # 23.06). So no minute has more than 400 submissions, and queries have the rest.
+    submit_rate = 5.0
+    submit_burst = 100
 
     def __init__(self, url: str | None = None, config: JobExecutorConfig | None = None) -> None:
         super().__init__(url=url, config=config)
@@ -96,7 +101,7 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         custom = context['custom_attributes']
         place = ':'.join([*(['scatter'] if nodes != 1 else []), *(['exclhost'] if exclusive else [])])
         return {
-            'name': _NOT_IN_A_NAME.sub('_', str(context['name']))[:_LONGEST_NAME],
+            'name': _NOT_IN_A_NAME.sub('_', str(context['name'])),
             'queue_name': reservation or queue,
             'cpus_per_node': (per_node if isinstance(per_node, int) else 1) * (cores if isinstance(cores, int) else 1),
             'memory_kibibytes_per_node': -(-memory // 1024) if isinstance(memory, int) else None,
@@ -110,6 +115,24 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         """Return an option of qsub, whose value may be any text."""
         option = _custom_option(key, value)
         return [str(option['option']), str(option['value'])]
+
+    def get_dependency_option(
+        self, after_ok: Sequence[str], after_any: Sequence[str], after_not_ok: Sequence[str]
+    ) -> List[str]:
+        """Return the option of qsub; a job that can never begin is ended by the server.
+
+        An array's id, `77[].pbshost1`, stands for all of its elements. PBS lets no job wait for a single one (User's
+        Guide, "Job Array Dependencies").
+
+        :raises InvalidJobException: if one is an element of an array.
+        """
+        kinds = {'afterok': after_ok, 'afterany': after_any, 'afternotok': after_not_ok}
+        for native_id in [each for native_ids in kinds.values() for each in native_ids]:
+            if '[' in native_id and '[]' not in native_id:
+                raise InvalidJobException(
+                    f'PBS lets no job wait for {native_id}, which is an element of an array; wait for the whole array.')
+        clauses = [':'.join([kind, *native_ids]) for kind, native_ids in kinds.items() if native_ids]
+        return ['-W', f'depend={",".join(clauses)}']
 
     def get_submit_command(self, job: Job, submit_file_path: Path) -> List[str]:
         """Return the qsub command."""
@@ -211,9 +234,9 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
                 f'{", ".join(harmless.name for harmless in _HARMLESS_SIGNALS)}.')
         return ['qsig', '-s', signal.name, *native_ids]
 
-    def get_origins_command(self) -> List[str]:
-        """Return the qstat command for all jobs, over or not, with all that is known of them."""
-        return self.get_status_command([])
+    def get_origins_command(self, native_ids: Sequence[str] = ()) -> List[str]:
+        """Return the qstat command for these or all jobs, over or not, with all that is known of them."""
+        return self.get_status_command(native_ids)
 
     def parse_origins(self, result: CommandResult) -> Mapping[str, str]:
         """Read the folders by the jobs' ids.

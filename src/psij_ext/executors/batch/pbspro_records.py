@@ -38,6 +38,7 @@ class JobRecords:
     def __init__(self, delimiter: str) -> None:
         self._delimiter = delimiter
         self._markers = [f'{delimiter}{name}=' for name in LIVING]
+        self._output = f'{delimiter}Output_Path='  # below the job's folder, if it is one of ours
         self._before: Dict[str, Tuple[Told, Observation]] = {}
 
     def read(self, text: str) -> Observations:
@@ -74,6 +75,9 @@ class JobRecords:
         if not told[0]:
             _add_unread(seen, native_id)
             return
+        output = find_value(text, self._output, text.find(self._output, head, end), head, end, self._delimiter)
+        if output:
+            seen.stamps[native_id] = output
         if is_end(told[0]):
             fields = _fields(text[head + len(self._delimiter):end], self._delimiter)
             if is_made_up(native_id, fields):

@@ -11,7 +11,7 @@ from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation, Site
 from psij_ext.core.status import JobStatus
-from psij_ext.exceptions import ParseError, SubmitException
+from psij_ext.exceptions import InvalidJobException, ParseError, SubmitException
 from psij_ext.executors.batch import slurm_accounting, slurm_native_record, slurm_records
 from psij_ext.executors.batch.base import BatchSchedulerExecutor
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
@@ -51,6 +51,9 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
     label_options = {
         'name': '--job-name', 'scheduler_output': '--output', 'queue_name': '--partition', 'account': '--account',
         'reservation_id': '--reservation', 'qos': '--qos'}
+    # slurmctld refuses more with "Pathname of a file, directory or other parameter too long" (seen in 22.05).
+    longest_labels = {'name': 1024, 'comment': 1024}
+    longest_value = 1024
     refused_attributes = {
         'array': 'one job is one job here', 'a': 'one job is one job here',
         'chdir': 'use JobSpec.directory', 'D': 'use JobSpec.directory',
@@ -68,6 +71,7 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
     environment_defaults = {
         'queue_name': 'SBATCH_PARTITION', 'account': 'SBATCH_ACCOUNT', 'qos': 'SBATCH_QOS',
         'reservation_id': 'SBATCH_RESERVATION'}
+    dependency_attributes = ('dependency=', 'd=')
     # Times as seconds since the epoch; lists of array elements are not cut.
     command_variables = {'SLURM_TIME_FORMAT': '%s', 'SLURM_BITSTR_LEN': '0'}
 
@@ -88,6 +92,26 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
     def custom_option(self, key: str, value: str) -> list[str]:
         """Return an option of sbatch, whose value may be any text."""
         return [f'--{key}={value}']
+
+    def get_dependency_option(
+        self, after_ok: Sequence[str], after_any: Sequence[str], after_not_ok: Sequence[str]
+    ) -> list[str]:
+        """Return the options of sbatch; a job that can never begin is cancelled by the controller.
+
+        An array's id stands for all of its elements. Of a part of a heterogeneous job, `12+1`, the whole one is waited
+        for, since sbatch(1) would take the plus sign for a delay.
+
+        :raises InvalidJobException: if they are on several clusters.
+        """
+        kinds = {'afterok': after_ok, 'afterany': after_any, 'afternotok': after_not_ok}
+        clusters = {_divide(native_id)[1] for native_ids in kinds.values() for native_id in native_ids}
+        if len(clusters) > 1:
+            raise InvalidJobException(
+                'A Slurm job can only wait for jobs of its own cluster; those given are on '
+                f'{", ".join(sorted(cluster or "the usual one" for cluster in clusters))}.')
+        clauses = [':'.join([kind, *dict.fromkeys(_divide(native_id)[0].partition('+')[0] for native_id in native_ids)])
+                   for kind, native_ids in kinds.items() if native_ids]
+        return [f'--dependency={",".join(clauses)}', '--kill-on-invalid-dep=yes']
 
     def get_submit_command(self, job: Job, submit_file_path: Path) -> list[str]:
         """Return the sbatch command; `--parsable` makes it print the id alone."""
@@ -211,10 +235,10 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         """Tell whether the controller was not reached; a scancel that timed out was seen to take effect later."""
         return result.exit_code != 0 and any(message in result.error_text for message in _NO_ANSWER)
 
-    def get_origins_command(self) -> list[str]:
-        """Return the squeue command for the folders from which this user's jobs in any state were submitted."""
-        return [
-            'squeue', '--noheader', '--states=all', f'--Format={slurm_records.ORIGIN_FORMAT}', f'--user={self.user}']
+    def get_origins_command(self, native_ids: Sequence[str] = ()) -> list[str]:
+        """Return the squeue command for the folders from which jobs in any state were submitted."""
+        return ['squeue', '--noheader', '--states=all', f'--Format={slurm_records.ORIGIN_FORMAT}',
+                *(self._selection(native_ids) if native_ids else [f'--user={self.user}'])]
 
     def parse_origins(self, result: CommandResult) -> Mapping[str, str]:
         """Read the folders by the jobs' ids.
@@ -225,6 +249,10 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         if result.exit_code != 0:
             raise command_error('squeue gave no answer', result)
         return slurm_records.parse_origins(result.text)
+
+    def origin_on_record(self, record: Mapping[str, str]) -> str | None:
+        """Return the folder in which sbatch was run (scontrol(1), sacct(1): WorkDir)."""
+        return record.get('WorkDir')
 
     def get_hold_command(self, native_id: str) -> list[str]:
         """Return the scontrol command that holds a job so that its owner can release it."""

@@ -76,7 +76,7 @@ def parse_queue(text: str, own_cluster: str | None = None, before: Differing | N
             if len(first) > 1:
                 rows.add_unread(first[0], first[1] if len(first) > 3 else '', a_row_for_certain=False)
             continue
-        native_id, raw_id, start, rest = first[0], first[1], first[2], first[-1]
+        native_id, raw_id, start, submitted, rest = first[0], first[1], first[2], first[3], first[-1]
         if rest not in known:
             known[rest] = _read_rest(rest)
         told = known[rest]
@@ -96,6 +96,7 @@ def parse_queue(text: str, own_cluster: str | None = None, before: Differing | N
             seen[native_id] = seen[f'{native_id};{cluster}'] = observation
         else:
             rows.add(native_id, raw_id, cluster, observation)
+        seen.stamps[native_id] = submitted
     before.clear()
     before.update(differing)
     return rows.finish(Array.in_queue)
@@ -118,7 +119,16 @@ def parse_config(text: str) -> Site:
         history=None if keeps_ended is None else keeps_ended > 0.0,
         keeps_ended=keeps_ended,
         max_array_size=number(values.get('MaxArraySize', '')),
+        max_script_size=_script_size(values.get('SchedulerParameters')),
         clusters=(cluster,) if cluster else None)
+
+
+def _script_size(parameters: str | None) -> int | None:
+    """Read max_script_size out of SchedulerParameters; 4 MiB where they are silent (slurm.conf(5))."""
+    if parameters is None:
+        return None
+    named = dict(each.strip().partition('=')[::2] for each in parameters.split(','))
+    return number(named.get('max_script_size', '')) or 4 * 1024 * 1024
 
 
 def _read_rest(rest: str) -> tuple[Observation, str, bool] | None:

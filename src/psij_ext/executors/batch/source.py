@@ -54,6 +54,12 @@ class SchedulerSource:
             settled.of_user_alone = executor.asks_by_user(native_ids)
         return settled
 
+    def folders(self, native_ids: Sequence[str]) -> Mapping[str, str | None]:
+        return self._executor.folders_of(native_ids)
+
+    def accounted_folder(self, native_id: str, since: float) -> str | None:
+        return self._executor.folder_on_record(native_id, since)
+
     def _find_missing_elements(self, answer: Observations, native_ids: Sequence[str]) -> None:
         """Note which of the absent jobs are elements of arrays that the scheduler knows; such arrays are asked for."""
         executor = self._executor

@@ -169,6 +169,19 @@ def test_parallel_jobs(execparams: ExecParams) -> None:
         assert listener.states(job) == [JobState.QUEUED, JobState.ACTIVE, job.status.state]
 
 
+@once
+def test_many_jobs_in_one_call(execparams: ExecParams) -> None:
+    """Jobs of a batch are jobs of their own, each with its own description and its own end."""
+    jobs = [execparams.job('/bin/sh', ['-c', f'echo "$WORD"; exit {number % 3}'], name=f'batch-{number}',
+                           environment={'WORD': f'word {number}'}) for number in range(12)]
+    execparams.shared_executor.submit_many(jobs)
+    assert len({job.native_id for job in jobs}) == len(jobs)
+    for number, job in enumerate(jobs):
+        execparams.wait(job)
+        execparams.expect(job, JobState.FAILED if number % 3 else JobState.COMPLETED, exit_code=number % 3)
+        assert execparams.output(job) == f'word {number}\n'
+
+
 # -- attaching
 
 

@@ -1,0 +1,95 @@
+"""Submitting many jobs in one call: a few submit commands side by side, and one error that tells of all that failed."""
+
+from __future__ import annotations
+
+import builtins
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from psij_ext.core.job import Job
+from psij_ext.exceptions import InvalidJobException, NotAllSubmitted, PsijExtError, SubmitException, SubmitUncertain
+from psij_ext.executors.submitting import SubmittingExecutor
+
+
+class BulkExecutor(SubmittingExecutor):
+    """An executor that submits many jobs in one call."""
+
+    # More keep a controller no busier, since it takes jobs one after the other.
+    commands_at_once = 4
+
+    def submit_many(self, jobs: Iterable[Job]) -> None:
+        """Hand jobs to the scheduler; each that it took has its native id afterwards.
+
+        Each is a job of its own, with its own description. All descriptions are looked at before the first job is
+        submitted. A scheduler that is too busy, and stays so for `submit_retry_time`, is given no more of them.
+
+        :param jobs: jobs that were not submitted yet.
+        :raises InvalidJobException: if one of them cannot be run as it is written, or was submitted before, or is among
+            them twice; then nothing was submitted.
+        :raises NotAllSubmitted: if some were not submitted; these are FAILED with the reason SUBMIT_FAILED, so that
+            nobody waits for them in vain. The others were submitted and are followed.
+        """
+        chosen = list(jobs)
+        self._check_many(chosen)
+        failures = _Failures()
+
+        def submit(job: Job) -> None:
+            if failures.scheduler_is_busy:
+                failures.leave_out(job)
+                return
+            try:
+                self.submit(job)
+            except PsijExtError as error:
+                failures.add(job, error)
+
+        # An interrupt leaves alone what was not begun, and waits for what was.
+        with ThreadPoolExecutor(self.commands_at_once, f'psij-ext submitting to {self.name}') as threads:
+            for _ in threads.map(submit, chosen):
+                pass
+        for job in chosen:
+            error = failures.by_job.get(job.id)
+            if error is not None and not isinstance(error, SubmitUncertain):
+                job._bind(self)
+                self._end_unsubmitted(job, str(error))
+        if failures.by_job:
+            raise NotAllSubmitted(
+                {job.id: failures.by_job[job.id] for job in chosen if job.id in failures.by_job}, len(chosen))
+
+    def _check_many(self, jobs: builtins.list[Job]) -> None:
+        seen: set[str] = set()
+        for number, job in enumerate(jobs, 1):
+            try:
+                self._check_job(job)
+                if job.executor is not None:
+                    raise InvalidJobException(f'Job {job.id} is being submitted just now')
+                if job.id in seen:
+                    raise InvalidJobException(f'Job {job.id} is given twice')
+            except InvalidJobException as error:
+                raise InvalidJobException(
+                    f'Job {number} of {len(jobs)}: {str(error).rstrip(".")}. Nothing was submitted.', error) from error
+            seen.add(job.id)
+
+
+class _Failures:
+    """Why jobs of a batch were not submitted."""
+
+    def __init__(self) -> None:
+        self.by_job: dict[str, PsijExtError] = {}
+        self._lock = threading.Lock()
+        self._busy: SubmitException | None = None
+
+    @property
+    def scheduler_is_busy(self) -> bool:
+        """Whether it refused a job for a reason that may pass, and went on to for as long as that was tried."""
+        return self._busy is not None
+
+    def add(self, job: Job, error: PsijExtError) -> None:
+        with self._lock:
+            self.by_job[job.id] = error
+            if isinstance(error, SubmitException) and error.transient:
+                self._busy = error
+
+    def leave_out(self, job: Job) -> None:
+        self.by_job[job.id] = SubmitException(
+            f'This was not tried after another job of the batch had been refused: {self._busy}', transient=True)
