@@ -66,7 +66,7 @@ class LocalJobs:
         deadline = time.monotonic() + _SECONDS_TO_START
         while _is_alive(native_id):
             if native_id in self._slots.waiting():
-                raise CommandError('it waits for cores, and only a job that runs can be sent a signal', argv=())
+                raise CommandError('it waits for cores or other jobs; only one that runs can be sent a signal', argv=())
             launched = folder is None or any(entry.state is JobState.ACTIVE for entry in folder.read_progress())
             members = program(native_id) if launched else ()
             if members:
