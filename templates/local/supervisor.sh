@@ -246,7 +246,6 @@ psij_start_timer() {
 # write its record and deliver the files that it is to deliver when it was cancelled.
 psij_end_session() {
     trap : TERM USR1 USR2
-    [ -z "$psij_asked" ] || echo "$psij_asked" > "$psij_folder/ended_by"
     psij_send_term
     psij_await_end && return
     psij_send_kill "$psij_script"
@@ -255,10 +254,12 @@ psij_end_session() {
 }
 
 # Sends TERM to each process of the session: to the script first, which learns from it why the others end, and to the others in
-# the order in which they were started, since a shell that waits for a program must have it before that program ends.
+# the order in which they were started, since a shell that waits for a program must have it before that program ends. The script
+# passes it on to a program that is not among them, since it was started a moment later.
 psij_send_term() {
     local psij_process
     psij_list_session
+    [ -z "$psij_asked" ] || printf '%s\n' "$psij_asked" "${!psij_members[*]}" > "$psij_folder/ended_by"
     [ -z "${psij_members[psij_script]}" ] || kill -s TERM "$psij_script"
     for psij_process in "${!psij_members[@]}"; do
         [ "$psij_process" = "$psij_script" ] || kill -s TERM "$psij_process"

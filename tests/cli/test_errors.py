@@ -105,8 +105,9 @@ def silent_slurm(shell):
     """Jobs 1 and 2 with a Slurm that then answers no command but what `squeue` prints from a file; without one, that neither."""
     silence = 'echo "$0: error: Socket timed out on send/recv operation" >&2; exit 1'
     for name, script in {
-            'sbatch': f'echo x >> {shell.folder}/jobs; exec wc -l < {shell.folder}/jobs', 'scontrol': 'echo ClusterName = c', 'sacct': 'exit 0',
-            'squeue': f'echo squeue >> {shell.folder}/asked; cat {shell.folder}/queue || {{ {silence}; }}', 'scancel': f'{silence}'}.items():
+            'sbatch': f'echo x >> {shell.folder}/jobs; id=$(wc -l < {shell.folder}/jobs); echo "$id|$PWD|" >> {shell.folder}/origins; echo $id',
+            'scontrol': 'echo ClusterName = c', 'sacct': 'exit 0',
+            'squeue': f'case "$*" in *WorkDir*) exec cat {shell.folder}/origins ;; esac; echo squeue >> {shell.folder}/asked; cat {shell.folder}/queue || {{ {silence}; }}', 'scancel': f'echo scancel >> {shell.folder}/asked; {silence}'}.items():
         fake_program(shell.folder / 'bin', name, script)
     shell.environment['PATH'] = f'{shell.folder}/bin:{os.environ["PATH"]}'
     for _ in range(2):
@@ -122,19 +123,19 @@ def test_a_cancel_that_was_not_answered_is_called_neither_done_nor_refused(silen
     line = failure(silent_slurm, 'cancel', '1')
     assert 'not answered' in line and 'not known yet' in line and 'Socket timed out' in line and 'psij-ext status' in line
     assert 'not cancelled' not in line and 'stays followed' not in line
-    assert (silent_slurm.folder / 'asked').read_text() == 'squeue\n'  # it is not waited for twice
+    assert (silent_slurm.folder / 'asked').read_text().endswith('scancel\n')  # it is not waited for once more
 
 
 def test_a_cancel_that_was_not_answered_is_verified(silent_slurm):
-    squeue = silent_slurm.folder / 'bin' / 'squeue'
+    scancel = silent_slurm.folder / 'bin' / 'scancel'
     (silent_slurm.folder / 'queue').write_text(queue_row(1, 'RUNNING') + queue_row(2, 'RUNNING'))
     line = failure(silent_slurm, 'cancel', '1', '2')
     assert line.count('not known yet') == 1 and '(1 on slurm)' in line and '(2 on slurm)' in line
     done = queue_row(1, 'CANCELLED') + queue_row(2, 'RUNNING')
-    squeue.write_text(squeue.read_text() + f'printf %s \'{done}\' > {silent_slurm.folder}/queue\n')  # until it is asked again
+    scancel.write_text(scancel.read_text().replace('\n', f'\nprintf %s \'{done}\' > {silent_slurm.folder}/queue\n', 1))
     silence = silent_slurm('cancel', '1', '2', code=1)
     assert 'CANCELED' in silence.stdout.decode() and '(1 on slurm)' in silence.stdout.decode()
-    (line,) = silence.stderr.decode().splitlines()
+    line = silence.stderr.decode().splitlines()[-1]
     assert '(2 on slurm)' in line and '(1 on slurm)' not in line
 
 

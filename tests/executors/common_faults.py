@@ -25,6 +25,8 @@ from psij_ext.runtime.script import make_absolute
 
 Phase = Callable[[Stage, 'Fault'], None]
 DEAD = {**processes.this_process(), 'pid': 4_000_000, 'start_time': 1}
+# An answer of no words, or one that is cut between two lines, cannot be told from one about fewer jobs: only patience helps.
+BELIEVABLE = ('empty', 'half', 'acts_and_says_nothing')
 SETTINGS: dict[str, Any] = {'command_timeout': 5, 'submit_timeout': 5, 'submit_retry_time': 0, 'absence_grace': 1}
 
 
@@ -43,6 +45,8 @@ class Fault:
         """Lead the commands of a stage over a runner that can fail."""
         self._runner = FaultyRunner(stage.variables, stage.folder)
         stage.executor.runner = self._runner
+        if self.name in BELIEVABLE:
+            stage.executor.config.absence_grace = 30
 
     @contextlib.contextmanager
     def on(self, *kinds: str) -> Iterator[None]:

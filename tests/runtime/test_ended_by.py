@@ -49,7 +49,7 @@ def test_a_limit_that_only_the_sender_knows() -> None:
 
 
 @pytest.mark.parametrize(('term', 'note', 'expected'), [
-    ('1', 'limit\n', 'limit'), ('1', 'cancel\n', 'cancel'), ('1', None, None), ('1', '\n', None),
+    ('1', 'limit\n', 'limit'), ('1', 'cancel\n12 13\n', 'cancel'), ('1', None, None), ('1', '\n', None),
     ('', 'cancel\n', None),  # it was sent, but the script had ended before
 ])
 def test_the_word_is_part_of_the_record(tmp_path: Path, term: str, note: str | None, expected: str | None) -> None:

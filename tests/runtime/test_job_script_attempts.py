@@ -190,6 +190,22 @@ def test_term_ends_a_job_that_does_nothing_about_it(scripted: Make, tmp_path: Pa
     assert (job.record.exit_code, job.record.term_seen) == (143, True)
 
 
+@pytest.mark.parametrize('is_named', [False, True])
+def test_term_is_passed_on_to_a_program_that_its_sender_did_not_see(scripted: Make, is_named: bool, tmp_path: Path) -> None:
+    job = scripted(shell(f"trap 'echo told' TERM; echo $$ ready; until [ -e {tmp_path}/go ]; do sleep 0.01; done"))
+    process = job.start()
+    until(job.is_ready)
+    program = job.stdout.split()[0]
+    (job.folder.path / 'ended_by').write_text(f'cancel\n1 {program if is_named else 2} {process.pid}\n')
+    process.terminate()
+    until(job.folder.read_term_note)
+    until(lambda: is_named or 'told' in job.stdout)
+    (tmp_path / 'go').touch()
+    assert process.wait(10) == 0
+    assert ('told' in job.stdout) is not is_named
+    assert (job.record.term_seen, job.record.ended_by) == (True, 'cancel')
+
+
 def test_term_is_noted_for_the_case_that_kill_follows(scripted: Make) -> None:
     job = scripted(shell("trap '' TERM; echo ready; exec sleep 100"))
     before = time.time()

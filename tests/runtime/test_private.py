@@ -104,7 +104,7 @@ def test_all_that_is_made_is_private(tmp_path: Path, umask: None) -> None:
 
 
 JOBS = """if True:
-    import json, os, sys
+    import json, os, sys, time
     from datetime import timedelta
     import psij_ext
     from psij_ext.executors.local import LocalExecutorConfig, LocalJobExecutor
@@ -112,17 +112,19 @@ JOBS = """if True:
     def submit(executor, script):
         job = psij_ext.Job(psij_ext.JobSpec('/bin/sh', ['-c', script]))
         executor.submit(job)
+        while script.endswith('sleep 100') and not os.path.exists('started'):
+            time.sleep(0.01) # a job that has just been entered may not have its program yet
+        if script.endswith('sleep 100'):
+            os.unlink('started')
         return job
 
     def run(*scripts):
         told = []
         with LocalJobExecutor(config=LocalExecutorConfig(max_processes=1)) as executor:
             for script in scripts:
-                before = submit(executor, 'sleep 200') if script == 'cancelled while it waits' else None
+                before = submit(executor, ': > started; sleep 100') if script == 'cancelled while it waits' else None
                 job = submit(executor, script)
-                if script == 'sleep 100':
-                    job.wait(target_states=[psij_ext.JobState.ACTIVE])
-                if script in ('sleep 100', 'cancelled while it waits'):
+                if script in (': > started; sleep 100', 'cancelled while it waits'):
                     job.cancel()
                 job.wait(timedelta(seconds=50))
                 told.append(str(job.status.state))
@@ -131,14 +133,14 @@ JOBS = """if True:
                     before.wait(timedelta(seconds=50))
         return told
 
-    run('exit 3', 'sleep 100') # what it needs of Python, nobody may be allowed to read
+    run('exit 3', ': > started; sleep 100') # what it needs of Python, nobody may be allowed to read
     home, mask = sys.argv[1:]
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
     os.umask(int(mask, 8))
     os.environ['XDG_STATE_HOME'] = f'{home}/state/s'
-    print(json.dumps(run('umask > umask', 'exit 3', 'sleep 100', 'kill -KILL 0', 'cancelled while it waits')))
+    print(json.dumps(run('umask > umask', 'exit 3', ': > started; sleep 100', 'kill -KILL 0', 'cancelled while it waits')))
 """
 
 

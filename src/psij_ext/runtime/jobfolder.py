@@ -325,7 +325,7 @@ class JobFolder:
         if record is None:
             logger.warning('The exit record %s cannot be read and is passed over.', self.path / 'exit')
         elif record.term_seen:
-            ended_by = self._read('ended_by') or b''
+            ended_by, _, _ = (self._read('ended_by') or b'').partition(b'\n')
             record = replace(record, ended_by=ended_by.decode('ascii', 'replace').strip() or None)
         return record
 

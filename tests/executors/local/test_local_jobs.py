@@ -282,7 +282,7 @@ def test_zombies_of_a_closed_executor(machine: Machine) -> None:
 
 
 def test_a_job_that_cannot_be_started(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    executor = machine.executor()
+    executor = machine.executor(submit_retry_time=0)
     job = Job(JobSpec('/bin/true'))
     with monkeypatch.context() as patch:
         patch.setattr(supervisor, 'spawn', failing(OSError(errno.EAGAIN, 'no more processes')))
