@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import tempfile
 import time
@@ -33,12 +34,14 @@ class ReplayedScheduler:
 
     def __init__(self) -> None:
         self.running: list[bool] = []
+        self.submitted: list[tuple[float, Path]] = []  # when, and from which folder: so jobs are told apart
         self.queries = 0
 
     def run(self, argv: Sequence[str], *, timeout: float, cwd: Path | None = None,
             env: Mapping[str, str] | None = None, once_started: Callable[[], None] | None = None) -> CommandResult:
         if argv[0] == self.submit_command:
             self.running.append(False)
+            self.submitted.append((time.time(), cwd or Path()))
             return CommandResult(tuple(argv), 0, f'{self.native_id(len(self.running))}\n'.encode())
         if self.is_status(argv):
             self.queries += 1
@@ -73,7 +76,7 @@ class ReplayedSlurm(ReplayedScheduler):
         values = {
             'JobID': str(number), 'JobArrayID': str(number), 'State': 'RUNNING' if running else 'PENDING',
             'exit_code': '0', 'RestartCnt': '0', 'StartTime': str(1795179691 + number), 'Cluster': 'psij',
-            'TimeLimit': '10:00', 'SubmitTime': str(1795179600 + number),
+            'TimeLimit': '10:00', 'SubmitTime': f'{self.submitted[number - 1][0]:.0f}',
             'EndTime': str(1795180291 + number), 'TimeUsed': f'{number % 10}:{number % 60:02}' if running else '0:00',
             'NumNodes': '1', 'NumCPUs': '1', 'NodeList': f'node{number % 900}' if running else '',
             'Reason': 'None' if running else 'Priority'}
@@ -96,7 +99,10 @@ class ReplayedPBS(ReplayedScheduler):
         return f'{number}.pbshost1'
 
     def row(self, number: int, running: bool) -> bytes:
-        return b'Job Id: %s\x1e%s' % (self.native_id(number).encode(), self._running if running else self._queued)
+        record = (self._running if running else self._queued).replace(
+            b'Output_Path=pbshost1:/dev/null',
+            b'Output_Path=pbshost1:%s/scheduler.out' % os.fsencode(self.submitted[number - 1][1]))
+        return b'Job Id: %s\x1e%s' % (self.native_id(number).encode(), record)
 
 
 def rows() -> list[Row]:
@@ -110,7 +116,7 @@ def rows() -> list[Row]:
 def _follow(name: str, kind: type[ReplayedSlurm] | type[ReplayedPBS], folder: str) -> list[Row]:
     """Follow jobs in rounds of our own making: the monitor's thread has nothing to ask for an hour."""
     config = BatchSchedulerExecutorConfig(
-        work_directory=folder, initial_queue_polling_delay=3600, queue_polling_interval=3600)
+        work_directory=folder, initial_queue_polling_delay=3600, queue_polling_interval=3600, max_submit_rate=1e9)
     with JobExecutor.get_instance(name, config=config) as executor:
         assert isinstance(executor, BatchSchedulerExecutor)
         scheduler = executor.runner = kind(executor)
