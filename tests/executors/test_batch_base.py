@@ -184,9 +184,13 @@ def test_listing(executor: SimpleExecutor, runner: FakeRunner) -> None:
 
 
 def test_the_site_is_asked_once(executor: SimpleExecutor, runner: FakeRunner) -> None:
+    now = 100.0
+    executor.clock = lambda: now
     runner.answers['site'] = result(b'', 1)
     assert executor.site == Site()
     runner.answers['site'] = result(b'2.5\n')
+    assert executor.site == Site()  # if it hangs, each of many steps would wait for it
+    now += 10.0
     assert executor.site == executor.site == Site('simple', (2, 5))
     assert len(runner.of('site')) == 2
 

@@ -8,6 +8,7 @@ follows the jobs.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shlex
 from dataclasses import replace
@@ -57,6 +58,7 @@ logger = logging.getLogger(__name__)
 # For so many seconds it is waited, before another job is submitted, for the cause of an end whose record is there.
 _LONGEST_CAUSE = 15.0
 
+_SECONDS_UNTIL_ASKED_AGAIN = 10.0
 # No site takes less than a script of so many characters; for a longer one it is asked.
 _SHORT_SCRIPT = 100_000
 
@@ -71,6 +73,7 @@ class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
         super().__init__(url=url, config=own_config(self.config_class, config))
         self.runner: CommandRunner = SubprocessRunner()
         self._site: Site | None = None
+        self._site_asked_again = -math.inf
         self._pace = Pace(
             self._batch_config.max_submit_rate or self.submit_rate, self.submit_burst, lambda: self.clock())
         self.user = processes.user_name()
@@ -80,17 +83,15 @@ class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
     @property
     def site(self) -> Site:
         """What this site is and allows, asked once; unknown where the scheduler gives no answer."""
-        if self._site is None:
+        if self._site is None and self.clock() >= self._site_asked_again:
             command = self.get_site_command()
-            if command is None:
-                self._site = Site()
-            else:
-                try:
-                    self._site = self.parse_site(self.run_query(command))
-                except (CommandError, ParseError) as error:
-                    logger.debug('What %s allows is not known: %s', self.name, error)
-                    return Site()
-        return self._site
+            try:
+                self._site = Site() if command is None else self.parse_site(self.run_query(command))
+            except (CommandError, ParseError) as error:
+                logger.debug('What %s allows is not known: %s', self.name, error)
+                # One that hangs is not waited for by each of the steps that come now.
+                self._site_asked_again = self.clock() + _SECONDS_UNTIL_ASKED_AGAIN
+        return self._site or Site()
 
     def run_query(self, argv: Sequence[str]) -> CommandResult:
         """Run a command of the scheduler that only asks.
