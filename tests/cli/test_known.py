@@ -16,6 +16,7 @@ FIRST, SECOND, THIRD = 'aaaa1111-0000', 'aaaa2222-0000', 'bbbb0123-4444'
 @pytest.fixture
 def jobs(tmp_path, monkeypatch):
     monkeypatch.setenv('PSIJ_EXT_WORK_DIRECTORY', str(tmp_path))
+    monkeypatch.setenv('XDG_STATE_HOME', str(tmp_path / '.state'))  # other tests have used work directories, too
     for executor, job_id, native_id, submitted in (
             ('slurm', THIRD, '4444', 3.0), ('slurm', FIRST, '0123', 1.0), ('pbspro', SECOND, '77.server', 2.0)):
         folder = JobFolder.create(tmp_path / executor, job_id)
