@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from datetime import datetime, timedelta, timezone
+from shlex import quote
 
 from stage_of_truth import STAY, STAY_POLITE, STAY_STUBBORN, Play, Stage
 
@@ -163,10 +164,12 @@ def cancel_after_the_end(stage: Stage) -> None:
 
 
 def element_of_an_array_cancelled_by_others_while_running(stage: Stage) -> None:
-    array, elements = stage.submit_array(3, 'exec sleep 600')
+    # Slurm calls an element running before its node has started it.
+    array, elements = stage.submit_array(3, f': > {quote(str(stage.folder))}/began.$$; exec sleep 600')
     first, second, third = map(stage.attach, elements)
     for element in (first, second, third):
         element.sees(RAN)
+    third.until(lambda: len([*stage.folder.glob('began.*')]) == 3, 'the elements did not begin')
     stage.cancel(second.native_id)
     second.ends(f'{RAN} CANCELED', ExitReason.CANCELED, 143, signal.SIGTERM)
     assert (first.seen, third.seen) == (RAN, RAN)

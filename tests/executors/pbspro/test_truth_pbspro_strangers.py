@@ -27,7 +27,7 @@ def jobs_of_others_with_our_ids(stage: PBSProStage) -> None:
     gone = stage.sibling(session='gone')
     lost = stage.play('exit 7', h=None)
     left = left_by_a_dead_process(gone, gone.play('exit 7', h=None))
-    lost.sees('QUEUED')
+    lost.reads(*stage.held)  # the scheduler was asked
     stage.pbs.lose_state()
     others = [stage.shell('qsub', '-h', '-j', 'oe', '-o', '/dev/null', stdin=b'exit 3') for _ in range(2)]
     assert others == [lost.native_id, left.native_id]

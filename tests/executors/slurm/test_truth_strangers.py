@@ -30,7 +30,7 @@ def jobs_of_others_with_our_ids(stage: SlurmStage) -> None:
     gone = stage.sibling(session='gone')
     lost = stage.play('exit 7', hold=None)
     left = left_by_a_dead_process(gone, gone.play('exit 7', hold=None))
-    lost.sees('QUEUED')
+    lost.reads(*stage.held)  # the scheduler was asked
     restart_with(stage, saved)
     others = [stage.slurm('sbatch', '--parsable', '--hold', '--output=/dev/null', '--wrap=exit 3') for _ in range(2)]
     assert others == [lost.native_id, left.native_id]
