@@ -72,13 +72,17 @@ class Stage(ABC):
         self.executor = executor
         self.variables = variables
         self.executor.runner = RunnerOf(tuple(variables.items()))
+        self._pipes: list[Pipes] = []
 
     def close(self) -> None:
         self.executor.close()
+        while self._pipes:
+            self._pipes.pop().close()
 
     def plan(self, script: str, *, duration: timedelta | None = None, **options: object) -> Play:
         """Make a job that runs a bash script; `options` are those of the scheduler's submit command."""
         pipes = Pipes(self.folder)
+        self._pipes.append(pipes)
         attributes = JobAttributes(duration=duration, custom_attributes={
             f'{self.options}.{name.replace("_", "-")}': value for name, value in options.items()})
         return Play(self, Job(JobSpec(
@@ -183,14 +187,20 @@ class Pipes:
 
     def hear(self) -> str | None:
         line = b''
+        told = select.poll()  # select(2) takes no descriptor above 1023, and many scenes are played at once
+        told.register(self._told, select.POLLIN)
         while not line.endswith(b'\n'):
-            if not select.select([self._told], [], [], SECONDS)[0]:
+            if not told.poll(SECONDS * 1000):
                 return None
             line += os.read(self._told, 1)
         return line.decode().strip()
 
     def let_go(self) -> None:
         os.write(self._asked, b'\n')
+
+    def close(self) -> None:
+        for descriptor in (self._told, self._asked):
+            os.close(descriptor)
 
 
 class Play:
