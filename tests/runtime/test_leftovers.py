@@ -133,6 +133,18 @@ def test_the_collector_waits_for_no_lock_of_ours(choose: Callable[..., AbstractC
     assert name not in _monitors.by_key
 
 
+def test_what_was_closed_starts_no_thread_when_it_is_collected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the end of the interpreter all is closed first, and then collected, when no thread may begin any more."""
+    owner = Following('nobody')
+    owner.leftovers.close()
+    gone, started = weakref.ref(owner), []
+    monkeypatch.setattr('_thread.start_new_thread', lambda *arguments: started.append(arguments))
+    del owner
+    gc.collect()
+    assert gone() is None
+    assert started == []
+
+
 def test_what_nobody_collected_is_closed_at_the_end_of_the_interpreter(tmp_path: Path) -> None:
     assert told_by(tmp_path, '''
 owner = Owner()

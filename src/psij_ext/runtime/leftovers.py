@@ -62,6 +62,8 @@ class Leftovers:
         _unclosed.discard(self)
 
     def _hand_over(self) -> None:
+        if not self._closable:
+            return  # a thread that begins while the interpreter ends was seen to crash it (Python 3.11)
         # Where no thread can be started, it is closed when the interpreter ends.
         with contextlib.suppress(RuntimeError):
             # Not `Thread.start`, which takes locks and waits for its thread.

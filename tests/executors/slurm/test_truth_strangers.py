@@ -23,7 +23,7 @@ def test_truth(played: Played, scene: Scene, world: str) -> None:
     played(scene, world)
 
 
-@scene
+@scene(soak=True)  # a job is lost after half a minute; the scene of PBS is the short form
 def jobs_of_others_with_our_ids(stage: SlurmStage) -> None:
     saved = save_state(stage, stage.play('exit 0', hold=None))
     stage.play('exit 0')  # its id goes to the question of scripts/slurm whether the controller takes jobs
