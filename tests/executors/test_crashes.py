@@ -14,7 +14,7 @@ from psij_ext.testing.simulated import SimulatedPBS
 from real_slurm import Cluster
 
 EVERYWHERE = ('slurm', 'pbspro', 'pbspro-no-history', 'local')
-KILLS = 4
+KILLS = 6
 MANY_KILLS = 300
 
 
