@@ -16,9 +16,11 @@ import pytest
 from pytest_mock import MockerFixture
 from scenes import ACTIVE, COMPLETED, QUEUED, Scene
 
-from psij_ext.runtime import events
-from psij_ext.runtime.events import Listener, Mailbox, hosts_for_hints
+from psij_ext.runtime import listener as listener_module
+from psij_ext.runtime.events import Mailbox
+from psij_ext.runtime.hints import Hints
 from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.listener import Listener, hosts_for_hints
 
 SECRET, NAME = b'0123456789abcdef0123456789abcdef', 'job-1'
 
@@ -52,6 +54,10 @@ def listener(heard: Heard) -> Iterator[Listener]:
     made = Listener(['127.0.0.1'], {SECRET: NAME}, heard)
     yield made
     made.close()
+
+
+def open_things() -> tuple[int, int]:
+    return threading.active_count(), len(os.listdir('/proc/self/fd'))
 
 
 def send(listener: Listener, *messages: bytes) -> None:
@@ -100,11 +106,11 @@ def test_an_address_that_is_not_ours_is_passed_over(heard: Heard) -> None:
 
 
 def test_it_ends_when_it_is_closed_and_leaves_nothing_open(heard: Heard) -> None:
-    before = threading.active_count(), len(os.listdir('/proc/self/fd'))
+    before = open_things()
     listener = Listener(['127.0.0.1'], {}, heard)
     listener.close()
     listener.close()
-    assert (threading.active_count(), len(os.listdir('/proc/self/fd'))) == before
+    assert open_things() == before
 
 
 def test_a_child_process_leaves_the_hints_to_its_parent(listener: Listener, heard: Heard) -> None:
@@ -153,12 +159,12 @@ def test_a_flood_costs_little(listener: Listener, heard: Heard, message: bytes) 
     assert sent / seconds > 20_000
     assert cost / seconds < 0.2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 2048
-    assert heard.times <= seconds / events._SECONDS_BETWEEN_READS + 1
+    assert heard.times <= seconds / listener_module._SECONDS_BETWEEN_READS + 1
 
 
 def test_so_many_names_a_second_are_told_and_no_more(heard: Heard, mocker: MockerFixture) -> None:
-    mocker.patch.object(events, '_MOST_NAMES', 20.0)
-    mocker.patch.object(events, '_NAMES_A_SECOND', 10.0)
+    mocker.patch.object(listener_module, '_MOST_NAMES', 20.0)
+    mocker.patch.object(listener_module, '_NAMES_A_SECOND', 10.0)
     secrets = [b'%032d' % number for number in range(100)]
     listener = Listener(['127.0.0.1'], {secret: secret.decode() for secret in secrets}, heard)
     began = time.monotonic()
@@ -185,17 +191,33 @@ def test_the_door_tells_scripts_where_hints_are_heard(tmp_path: Path, listener: 
         another.bind(tuple(listener.addresses[0]))  # it is free again
 
 
+def test_without_a_mailbox_nobody_listens(tmp_path: Path) -> None:
+    (tmp_path / '.mailboxes').symlink_to(tmp_path)
+    hints, before = Hints('test', lambda: None), open_things()
+    with pytest.raises(PermissionError):
+        hints.mailbox(tmp_path, '127.0.0.1')
+    assert open_things() == before
+
+
+def test_without_a_thread_nothing_stays_open(mocker: MockerFixture) -> None:
+    before = open_things()
+    mocker.patch.object(threading.Thread, 'start', side_effect=RuntimeError("can't start new thread"))
+    with pytest.raises(RuntimeError):
+        Listener(['127.0.0.1'], {}, print)
+    assert open_things() == before
+
+
 @pytest.mark.parametrize(('remote', 'wanted', 'hosts'), [
     (False, 'auto', ('127.0.0.1',)), (True, None, ()), (False, None, ()), (True, '10.1.2.3', ('10.1.2.3',)),
     (False, '10.1.2.3', ('10.1.2.3',))])
 def test_where_hints_are_heard(
         tmp_path: Path, mocker: MockerFixture, remote: bool, wanted: str | None, hosts: tuple[str, ...]) -> None:
-    mocker.patch.object(events, 'is_on_network', return_value=remote)
+    mocker.patch.object(listener_module, 'is_on_network', return_value=remote)
     assert tuple(hosts_for_hints(tmp_path, wanted)) == hosts
 
 
 def test_on_a_network_file_system_it_is_at_the_interfaces(tmp_path: Path, mocker: MockerFixture) -> None:
-    mocker.patch.object(events, 'is_on_network', return_value=True)
+    mocker.patch.object(listener_module, 'is_on_network', return_value=True)
     hosts = hosts_for_hints(tmp_path, 'auto')
     assert not [host for host in hosts if host.startswith('127.') or host == '0.0.0.0']
     known = Path('/proc/net/fib_trie').read_text()

@@ -11,15 +11,28 @@ _MOUNTS = Path('/proc/self/mountinfo')
 _LOCAL = frozenset({
     'bcachefs', 'btrfs', 'ext2', 'ext3', 'ext4', 'f2fs', 'jfs', 'nilfs2', 'overlay', 'ramfs', 'reiserfs', 'tmpfs',
     'ubifs', 'xfs', 'zfs'})
+# Those that are made for many machines.
+_NETWORK = frozenset({
+    '9p', 'afs', 'beegfs', 'ceph', 'cifs', 'fuse.sshfs', 'glusterfs', 'gpfs', 'lustre', 'nfs', 'nfs4', 'panfs', 'smb3',
+    'wekafs'})
 
 
 def is_local(path: Path) -> bool:
     """Tell whether a path lies on a disk of this machine alone; False where that is not known."""
+    return _type_of(path) in _LOCAL
+
+
+def is_on_network(path: Path) -> bool:
+    """Tell whether a path lies on a network file system; False where that is not known."""
+    return _type_of(path) in _NETWORK
+
+
+def _type_of(path: Path) -> str | None:
     try:
         mounts = _MOUNTS.read_text(encoding='utf-8', errors='surrogateescape')
-        return file_system_type(path.resolve(), mounts) in _LOCAL
+        return file_system_type(path.resolve(), mounts)
     except OSError:
-        return False
+        return None
 
 
 def file_system_type(path: Path, mounts: str) -> str | None:

@@ -7,8 +7,9 @@ import threading
 from pathlib import Path
 from typing import Callable
 
-from psij_ext.runtime.events import Listener, Mailbox, hosts_for_hints
+from psij_ext.runtime.events import Mailbox
 from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.listener import Listener, hosts_for_hints
 
 logger = logging.getLogger(__name__)
 
@@ -32,11 +33,18 @@ class Hints:
         """Give the folder in which scripts below this work directory drop their hints.
 
         :param hint_address: the address of this host at which it hears hints over the network too, or `auto`.
+        :raises OSError: if there is none yet and it cannot be made.
         """
         key = work_directory, hint_address
         with self._lock:
             if key not in self._mailboxes:
-                self._mailboxes[key] = Mailbox(work_directory, self._listener(work_directory, hint_address))
+                listener = self._listener(work_directory, hint_address)
+                try:
+                    self._mailboxes[key] = Mailbox(work_directory, listener)
+                except BaseException:
+                    if listener is not None:
+                        listener.close()
+                    raise
             return self._mailboxes[key].path
 
     def expect(self, folder: JobFolder) -> None:

@@ -24,7 +24,6 @@ _CAREFULLY = os.O_NOFOLLOW | os.O_NONBLOCK
 # -- folders
 
 
-
 def make_folder(folder: Path | str) -> None:
     """Make a folder that only we can look into.
 

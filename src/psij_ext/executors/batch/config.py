@@ -11,7 +11,7 @@ from psij_ext.core import checks
 from psij_ext.core.checks import Field
 from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.executors.configuration import Seconds
-from psij_ext.runtime.events import AUTOMATIC
+from psij_ext.runtime.listener import AUTOMATIC
 
 
 def _address(label: str, value: object) -> str | None:
