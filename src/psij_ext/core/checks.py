@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from operator import attrgetter
 from pathlib import Path
@@ -250,6 +250,17 @@ def duration(label: str, value: object) -> timedelta:
     if value <= timedelta(0):
         raise ValueError(f'{label}: must be longer than nothing, got {value}')
     return value
+
+
+def list_of_instances(kind: type[Kind]) -> Check[list[Kind]]:
+    """Return a check that takes instances of the class, one after the other from wherever, and keeps them in a list."""
+
+    def check_instances(label: str, value: object) -> list[Kind]:
+        if isinstance(value, kind) or not isinstance(value, Iterable):
+            raise TypeError(f'{label}: expected a list of {kind.__name__}, got {describe(value)}')
+        return [instance_of(kind)(label, item) for item in value]
+
+    return check_instances
 
 
 def list_of(check: Check[Held]) -> Check[list[Held]]:

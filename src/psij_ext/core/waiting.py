@@ -174,12 +174,8 @@ def _is_enough(ended: list[Job], until: ReturnWhen) -> bool:
 
 
 def _chosen(caller: str, jobs: Iterable[Job]) -> list[Job]:
-    if isinstance(jobs, Job) or not isinstance(jobs, Iterable):
-        raise TypeError(f'{caller}: jobs: expected a list of jobs, got {describe(jobs)}')
-    given = list(jobs)
+    given = checks.list_of_instances(Job)(f'{caller}: jobs', jobs)
     for job in given:
-        if not isinstance(job, Job):
-            raise TypeError(f'{caller}: jobs: expected a Job, got {describe(job)}')
         _check_submitted(job)
     return list(dict.fromkeys(given))
 

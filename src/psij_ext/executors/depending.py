@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Tuple
 
-from psij_ext.core.checks import describe
+from psij_ext.core.checks import list_of_instances
 from psij_ext.core.dependencies import Dependencies
 from psij_ext.core.interfaces import JobExecutor
 from psij_ext.core.job import Job
@@ -60,8 +60,8 @@ def check_others(
     :raises InvalidJobException: if one is the job itself, was not submitted, or belongs to another executor, or if one
         is both to complete and to fail.
     """
-    others = Others(_checked('after_ok', after_ok), _checked('after_any', after_any),
-                    _checked('after_not_ok', after_not_ok))
+    given = {'after_ok': after_ok, 'after_any': after_any, 'after_not_ok': after_not_ok}
+    others = Others(**{kind: tuple(list_of_instances(Job)(kind, jobs)) for kind, jobs in given.items()})
     for kind, jobs in others._asdict().items():
         for other in jobs:
             if other is job:
@@ -75,16 +75,6 @@ def check_others(
     for other in {*others.after_ok} & {*others.after_not_ok}:
         raise InvalidJobException(f'after_ok, after_not_ok: job {other.native_id} cannot both complete and fail.')
     return others
-
-
-def _checked(kind: str, jobs: Iterable[Job]) -> tuple[Job, ...]:
-    if isinstance(jobs, Job) or not isinstance(jobs, Iterable):
-        raise TypeError(f'{kind}: expected a list of jobs, got {describe(jobs)}')
-    given = tuple(jobs)
-    for job in given:
-        if not isinstance(job, Job):
-            raise TypeError(f'{kind}: expected a Job, got {describe(job)}')
-    return given
 
 
 def _native_ids(jobs: Iterable[Job]) -> tuple[str, ...]:
