@@ -240,8 +240,8 @@ class SubmittingExecutor(KeyedExecutor):
     def _take_back(self, job: Job, folder: JobFolder, spec: JobSpec, key: str | None, reason: str) -> bool:
         """See to it that a submission that was interrupted does not run; return whether it may be made once more."""
         try:
-            nonce = (folder.read_journal().submission or {}).get('nonce')
-            native_id = None if nonce is None else folder.revoke(str(nonce))
+            nonce = folder.read_journal().nonce
+            native_id = None if nonce is None else folder.revoke(nonce)
         except OSError as error:
             logger.warning('The submission of job %s was interrupted and cannot be revoked: %s', job.id, error)
             self._follow_open(job, folder, spec, key, reason)

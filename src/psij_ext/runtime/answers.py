@@ -90,11 +90,11 @@ class Answers:
         :return: those of which that was asked.
         """
         doubted = []
-        stamps = getattr(self.queue.observations, 'stamps', {})
+        stamps = self.queue.stamps
         for followed in jobs:
             stamp = stamps.get(followed.native_id)
             if stamp is not None and stamp != followed.stamp:
-                followed.is_stamped(stamp)
+                followed.take_stamp(stamp)
             observation = self.queue.observations.get(followed.native_id)
             # The script of a job that ended leaves a record, as a rule.
             if observation is not None and observation.status.final and followed.exit_record is None:

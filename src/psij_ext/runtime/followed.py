@@ -119,7 +119,7 @@ class Followed:
         """Have it found out whether the queue tells of this job: a scheduler that lost its state gives ids twice."""
         self.doubted = self.folder is not None
 
-    def is_stamped(self, stamp: str) -> None:
+    def take_stamp(self, stamp: str) -> None:
         """Take in another stamp than the last: what the queue says that tells jobs apart which have one id."""
         if self.stamp is not None or not self._fits(stamp):
             self.doubt()
@@ -160,7 +160,7 @@ class Followed:
         if not self.is_anothers:
             self.stamp = f'{submitted:.0f}'  # after a requeue
 
-    def is_absent(self, answer: Answer, last: Answer) -> None:
+    def note_absence(self, answer: Answer, last: Answer) -> None:
         """Find out whether it was taken out of its array, now that the queue does not know it.
 
         :param answer: what the queue says.
@@ -321,6 +321,16 @@ class Answer:
     asked_for: frozenset[str] = frozenset()
     answered_at: float = float('-inf')
 
+    @property
+    def stamps(self) -> Mapping[str, str]:
+        """What tells jobs apart that had one id, by the ids; see `Observations`."""
+        return self.observations.stamps if isinstance(self.observations, Observations) else {}
+
+    @property
+    def of_user_alone(self) -> bool:
+        """Whether it tells of the present user's jobs only; see `Observations`."""
+        return isinstance(self.observations, Observations) and self.observations.of_user_alone
+
     def about(self, followed: Followed) -> tuple[Presence, Observation | None]:
         """What it said of one job; UNKNOWN where the job's folder has told something newer since.
 
@@ -333,7 +343,7 @@ class Answer:
         observation = self.observations.get(followed.native_id)
         if observation is None:
             # A job that was attached to may be another user's.
-            unasked = followed.folder is None and getattr(self.observations, 'of_user_alone', False)
+            unasked = followed.folder is None and self.of_user_alone
             return Presence.UNKNOWN if unasked else Presence.ABSENT, None
         if not observation.status.final and self.asked_at == followed.read_at:
             return Presence.UNKNOWN, None

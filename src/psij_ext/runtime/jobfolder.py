@@ -176,7 +176,7 @@ class JobFolder:
         :param spec: the serialized spec.
         """
         self._write('journal', Journal.line(submission=record, spec=spec))
-        self.nonce = _nonce(record)
+        self.nonce = Journal({'submission': record}).nonce
 
     def read_journal(self, name: str = 'journal') -> Journal:
         """Read all that was kept of the job by those who submitted and followed it.
@@ -185,7 +185,7 @@ class JobFolder:
         :raises FolderUnreadable: if that cannot be read now.
         """
         journal = Journal.parse(self._read(name, limit=None))
-        self.nonce = _nonce(journal.submission or {})
+        self.nonce = journal.nonce
         return journal
 
     def save(self) -> None:
@@ -251,9 +251,9 @@ class JobFolder:
     def is_unclaimed(self) -> bool:
         """Whether the folder can be read, and its script, which claims the submission first of all, has not done so."""
         try:
-            nonce = (self.read_journal().submission or {}).get('nonce')
+            nonce = self.read_journal().nonce
             # A dialect may write scripts of its own, which claim nothing.
-            if not isinstance(nonce, str) or f'/claim.{nonce}\n'.encode() not in (self._read('script') or b''):
+            if nonce is None or f'/claim.{nonce}\n'.encode() not in (self._read('script') or b''):
                 return False
             return os.readlink(self._file(f'claim.{nonce}')) == REVOKED
         except OSError as error:
@@ -384,11 +384,6 @@ class JobFolder:
             return read_file(self._file(name), limit)
         except OSError as error:
             raise _unreadable(self.path / name, error) from error
-
-
-def _nonce(record: Mapping[str, object]) -> str | None:
-    nonce = record.get('nonce')
-    return nonce if isinstance(nonce, str) else None
 
 
 def new_nonce() -> str:

@@ -50,6 +50,12 @@ class Journal:
         return record if isinstance(record, dict) else None
 
     @property
+    def nonce(self) -> str | None:
+        """The name of the latest submission."""
+        nonce = (self.submission or {}).get('nonce')
+        return nonce if isinstance(nonce, str) else None
+
+    @property
     def submitted(self) -> float | None:
         """When it was submitted, in seconds since the epoch."""
         submitted = (self.submission or {}).get('submitted')

@@ -246,7 +246,7 @@ class StatusMonitor:
         identified = self._answers.identify(jobs)
         for followed in jobs:
             if followed.native_id not in self._answers.queue.observations:
-                followed.is_absent(self._answers.queue, last)
+                followed.note_absence(self._answers.queue, last)
         with self._lock:
             self._schedule.answered(now, open_questions=bool(self._cause_deadlines) or any(
                 followed.cancel_acknowledged for followed in jobs))

@@ -93,8 +93,8 @@ def _settle_by_folder(submission: OpenSubmission) -> str | None:
     :raises FolderUnreadable: if it cannot be read now.
     """
     journal = submission.folder.read_journal()
-    nonce = (journal.submission or {}).get('nonce')
-    if not isinstance(nonce, str):  # its file system may be mounted again
+    nonce = journal.nonce
+    if nonce is None:  # its file system may be mounted again
         raise FolderUnreadable(errno.ENOENT, 'There is no record of a submission (it may be read later)',
                                str(submission.folder.path))
     holder = submission.folder.claimed_by(nonce)
