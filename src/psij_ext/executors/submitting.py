@@ -9,30 +9,25 @@ import shutil
 import time
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Callable
 
 from psij_ext.core.dependencies import NO_DEPENDENCIES, Dependencies
-from psij_ext.core.exit_info import ExitInfo, ExitReason
 from psij_ext.core.interfaces import JobExecutorConfig, Launcher
 from psij_ext.core.job import Job
 from psij_ext.core.serialization import JSONSerializer
 from psij_ext.core.spec import JobSpec
-from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import InvalidJobException, PsijExtError, SubmitException, SubmitUncertain
 from psij_ext.executors.depending import Others, check_others
-from psij_ext.executors.keyed import FormerUncertain, KeyedExecutor
-from psij_ext.executors.remembering import own_stderr
+from psij_ext.executors.keyed import FormerUncertain
+from psij_ext.executors.settling import SettlingExecutor
 from psij_ext.runtime import processes
 from psij_ext.runtime.callbacks import CallbackThread
-from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.jobfolder import JobFolder, new_nonce
 from psij_ext.runtime.private import check_private
 from psij_ext.runtime.schedule import Pauses
 from psij_ext.runtime.script import make_absolute
-from psij_ext.runtime.settlement import OpenSubmission, give_up
+from psij_ext.runtime.settlement import give_up
 from psij_ext.runtime.spares import SpareFolders
 
 logger = logging.getLogger(__name__)
@@ -41,7 +36,7 @@ logger = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 
 
-class SubmittingExecutor(KeyedExecutor):
+class SubmittingExecutor(SettlingExecutor):
     """An executor that keeps a folder for each job that it submits, and follows it.
 
     Subclasses render a job (`render`) and start it (`_start`).
@@ -55,8 +50,6 @@ class SubmittingExecutor(KeyedExecutor):
         self._close_last(self._keeping)
         self._close_last(self._spares)
         self._launchers: dict[str, Launcher] = {}
-        # By the jobs' ids: nobody knows yet what became of them.
-        self._uncertain: dict[str, tuple[Job, OpenSubmission]] = {}
 
     # -- what subclasses give
 
@@ -253,90 +246,6 @@ class SubmittingExecutor(KeyedExecutor):
             'The submission of job %s was interrupted; it runs all the same, as %s.', job.id, native_id)
         self._follow_submitted(job, native_id, folder, spec, key)
         return False
-
-    def _follow_submitted(
-        self, job: Job, native_id: str, folder: JobFolder, spec: JobSpec, key: str | None,
-    ) -> None:
-        job._set_native_id(native_id)
-        try:
-            folder.set_native_id(native_id)
-        except OSError as error:
-            # The job is submitted, come what may: this process follows it by the id that it has in memory.
-            logger.warning('The native id %s of job %s cannot be kept in %s: %s',
-                           native_id, job.id, folder.path, error)
-        self._index.submitted(
-            job.id, executor=self.name, url=self.url, name=spec.name, key=key, session=self.config.session,
-            work_directory=self.work_directory, native_id=native_id, time=time.time())
-        self._update_job_status(job, JobStatus(JobState.QUEUED))
-        self._get_monitor().follow(Followed(
-            job, native_id, folder, self._report, stderr_path=own_stderr(spec), patience=self._patience()))
-
-    # -- a submission of which nobody knows what became of it
-
-    def _follow_open(self, job: Job, folder: JobFolder, spec: JobSpec, key: str | None, reason: str) -> None:
-        """Follow a job of which nobody knows whether it was submitted: it may run by now, or later."""
-        def adopt(native_id: str) -> None:
-            self._follow_submitted(job, native_id, folder, spec, key)
-
-        self._follow_uncertain(job, OpenSubmission(folder, reason, is_own=True), adopt)
-
-    def _follow_open_former(self, job: Job, former: OpenSubmission) -> None:
-        """Let a job follow the one that may have been submitted before it under its key."""
-        def adopt(native_id: str) -> None:
-            job._bind(None)
-            try:
-                self._follow_former(job, native_id)
-            finally:
-                job._bind(self)
-
-        self._follow_uncertain(job, former, adopt)
-
-    def _follow_uncertain(self, job: Job, submission: OpenSubmission, adopt: Callable[[str], None]) -> None:
-        """Let a job wait for what became of a submission.
-
-        :param adopt: called with the native id.
-        """
-        def settled(native_id: str | None, reason: str) -> None:
-            if native_id is None:
-                self._end_unsubmitted(job, reason)
-            else:
-                adopt(native_id)
-            self._uncertain.pop(job.id, None)
-
-        self._uncertain[job.id] = job, replace(submission, settled=settled)
-        self._look_after(job)
-
-    def _look_after(self, job: Job) -> None:
-        uncertain = self._uncertain.get(job.id)
-        if uncertain is not None:
-            self._get_monitor().settle(uncertain[1], self)
-        super()._look_after(job)
-
-    def close(self) -> None:
-        """Stop following jobs; this neither waits for them nor cancels them.
-
-        A job that somebody waits for, now or later, is followed again.
-        """
-        super().close()
-        for job, _ in list(self._uncertain.values()):
-            job._wake_waiters()
-
-    def _end_unsubmitted(self, job: Job, reason: str) -> None:
-        """End a job that was not submitted: who waits for it must hear of that, so it does not become NEW again."""
-        message = f'It was not submitted, and never runs: {reason}'
-        job._set_exit_info(ExitInfo(ExitReason.SUBMIT_FAILED, message=message))
-        self._update_job_status(job, JobStatus(JobState.FAILED, message=message))
-
-    def _follow_former(self, job: Job, native_id: str) -> None:
-        """Let a job follow the one that was submitted before it under its key."""
-        self._heirs.add(job.id)
-        self._attach_all([(job, native_id)], as_named=False)
-        former = JobFolder.find(self.work_directory, native_id)
-        if former is not None and not job.status.final:
-            try:
-                former.note_owner(processes.this_process())
-            except OSError as error:
-                logger.debug('That this process follows %s cannot be kept: %s', former.path, error)
 
     def _launcher(self, spec: JobSpec) -> Launcher:
         name = spec.launcher or Launcher.DEFAULT_LAUNCHER_NAME

@@ -1,0 +1,117 @@
+"""What follows a submission: its job is followed, or it is found out what became of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from typing import Callable
+
+from psij_ext.core.exit_info import ExitInfo, ExitReason
+from psij_ext.core.interfaces import JobExecutorConfig
+from psij_ext.core.job import Job
+from psij_ext.core.spec import JobSpec
+from psij_ext.core.state import JobState
+from psij_ext.core.status import JobStatus
+from psij_ext.executors.keyed import KeyedExecutor
+from psij_ext.executors.remembering import own_stderr
+from psij_ext.runtime import processes
+from psij_ext.runtime.followed import Followed
+from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.settlement import OpenSubmission
+
+logger = logging.getLogger(__name__)
+
+
+class SettlingExecutor(KeyedExecutor):
+    """An executor that follows the jobs that it submitted, also those of which it does not know whether it did."""
+
+    def __init__(self, url: str | None = None, config: JobExecutorConfig | None = None) -> None:
+        super().__init__(url=url, config=config)
+        # By the jobs' ids: nobody knows yet what became of them.
+        self._uncertain: dict[str, tuple[Job, OpenSubmission]] = {}
+
+    def close(self) -> None:
+        """Stop following jobs; this neither waits for them nor cancels them.
+
+        A job that somebody waits for, now or later, is followed again.
+        """
+        super().close()
+        for job, _ in list(self._uncertain.values()):
+            job._wake_waiters()
+
+    def _follow_submitted(
+        self, job: Job, native_id: str, folder: JobFolder, spec: JobSpec, key: str | None,
+    ) -> None:
+        """Follow a job that the scheduler has taken."""
+        job._set_native_id(native_id)
+        try:
+            folder.set_native_id(native_id)
+        except OSError as error:
+            # The job is submitted, come what may: this process follows it by the id that it has in memory.
+            logger.warning('The native id %s of job %s cannot be kept in %s: %s',
+                           native_id, job.id, folder.path, error)
+        self._index.submitted(
+            job.id, executor=self.name, url=self.url, name=spec.name, key=key, session=self.config.session,
+            work_directory=self.work_directory, native_id=native_id, time=time.time())
+        self._update_job_status(job, JobStatus(JobState.QUEUED))
+        self._get_monitor().follow(Followed(
+            job, native_id, folder, self._report, stderr_path=own_stderr(spec), patience=self._patience()))
+
+    # -- a submission of which nobody knows what became of it
+
+    def _follow_open(self, job: Job, folder: JobFolder, spec: JobSpec, key: str | None, reason: str) -> None:
+        """Follow a job of which nobody knows whether it was submitted: it may run by now, or later."""
+        def adopt(native_id: str) -> None:
+            self._follow_submitted(job, native_id, folder, spec, key)
+
+        self._follow_uncertain(job, OpenSubmission(folder, reason, is_own=True), adopt)
+
+    def _follow_open_former(self, job: Job, former: OpenSubmission) -> None:
+        """Let a job follow the one that may have been submitted before it under its key."""
+        def adopt(native_id: str) -> None:
+            job._bind(None)
+            try:
+                self._follow_former(job, native_id)
+            finally:
+                job._bind(self)
+
+        self._follow_uncertain(job, former, adopt)
+
+    def _follow_uncertain(self, job: Job, submission: OpenSubmission, adopt: Callable[[str], None]) -> None:
+        """Let a job wait for what became of a submission.
+
+        :param adopt: called with the native id.
+        """
+        def settled(native_id: str | None, reason: str) -> None:
+            if native_id is None:
+                self._end_unsubmitted(job, reason)
+            else:
+                adopt(native_id)
+            self._uncertain.pop(job.id, None)
+
+        self._uncertain[job.id] = job, replace(submission, settled=settled)
+        self._look_after(job)
+
+    def _look_after(self, job: Job) -> None:
+        uncertain = self._uncertain.get(job.id)
+        if uncertain is not None:
+            self._get_monitor().settle(uncertain[1], self)
+        super()._look_after(job)
+
+    def _end_unsubmitted(self, job: Job, reason: str) -> None:
+        """End a job that was not submitted: who waits for it must hear of that, so it does not become NEW again."""
+        message = f'It was not submitted, and never runs: {reason}'
+        job._set_exit_info(ExitInfo(ExitReason.SUBMIT_FAILED, message=message))
+        self._update_job_status(job, JobStatus(JobState.FAILED, message=message))
+
+    def _follow_former(self, job: Job, native_id: str) -> None:
+        """Let a job follow the one that was submitted before it under its key."""
+        self._heirs.add(job.id)
+        self._attach_all([(job, native_id)], as_named=False)
+        former = JobFolder.find(self.work_directory, native_id)
+        if former is not None and not job.status.final:
+            try:
+                former.note_owner(processes.this_process())
+            except OSError as error:
+                logger.debug('That this process follows %s cannot be kept: %s', former.path, error)
