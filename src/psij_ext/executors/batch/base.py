@@ -32,6 +32,7 @@ from psij_ext.exceptions import (
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
 from psij_ext.executors.batch.control import SchedulerControl
 from psij_ext.executors.batch.dialect import SchedulerDialect
+from psij_ext.executors.batch.origins import JobOrigins
 from psij_ext.executors.batch.rendering import Rendering
 from psij_ext.executors.batch.source import SchedulerSource
 from psij_ext.executors.bulk import BulkExecutor
@@ -264,50 +265,20 @@ class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
         if self.native_id_pattern.fullmatch(native_id) is None:
             raise InvalidJobException(f'{native_id!r} is no native id of a job of {self.name}.')
 
+    @property
+    def origins(self) -> JobOrigins:
+        """From which folders jobs were submitted, as the scheduler tells."""
+        return JobOrigins(self, self.run_query, self._control.record)
+
     def _origins(self) -> Origins:
-        command = self.get_origins_command()
-        if command is None:
-            return {}
-        origins: Dict[str, List[str]] = {}
-        for native_id, folder in self.parse_origins(self.run_query(command)).items():
-            origins.setdefault(Path(folder).name, []).append(native_id)
-        return origins
-
-    def folders_of(self, native_ids: Sequence[str]) -> Mapping[str, str | None]:
-        """Ask from which folders jobs were submitted.
-
-        :return: the folders' names, None for jobs that are unknown or other users'; jobs of which the scheduler cannot
-            tell are left out.
-        :raises CommandError: if it does not answer.
-        :raises ParseError: if its answer cannot be read.
-        """
-        # Jobs of other clusters would have to be asked for there.
-        asked = [native_id for native_id in native_ids if self.command_group(native_id) == '']
-        command = self.get_origins_command(asked) if asked else None
-        if command is None:
-            return {}
-        told: Dict[str, str] = {}
-        for native_id, folder in self.parse_origins(self.run_query(command)).items():
-            told.update(dict.fromkeys((native_id, *self.spellings(native_id)), Path(folder).name))
-        return {native_id: next(filter(None, map(told.get, (native_id, *self.spellings(native_id)))), None)
-                for native_id in asked}
-
-    def folder_on_record(self, native_id: str, since: float) -> str | None:
-        """Ask for the record of a job, and return the name of the folder that it was submitted from.
-
-        :param since: when it was submitted at the earliest, in seconds since the epoch.
-        :return: None where the record does not tell it.
-        :raises CommandError: if nothing is known of the job, or the scheduler does not answer.
-        """
-        folder = self.origin_on_record(self._control.record(native_id, since))
-        return None if folder is None else Path(folder).name
+        return self.origins.all()
 
     def _ownership(self, jobs: Sequence[Tuple[Job, str]]) -> Ownership:
         ownership = super()._ownership(jobs)
         names = {job.id: folder.job_id for job, _ in jobs
                  if job.id not in ownership.others and (folder := self._folder_of(job)) is not None}
         try:
-            told = self.folders_of([native_id for job, native_id in jobs if job.id in names])
+            told = self.origins.folders_of([native_id for job, native_id in jobs if job.id in names])
         except (CommandError, ParseError) as error:
             # A scheduler that hangs was seen to do later what it was asked for, and it has its state.
             logger.debug('%s does not tell whose jobs these are: %s', self.name, error)

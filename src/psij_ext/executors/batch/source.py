@@ -55,10 +55,10 @@ class SchedulerSource:
         return settled
 
     def folders(self, native_ids: Sequence[str]) -> Mapping[str, str | None]:
-        return self._executor.folders_of(native_ids)
+        return self._executor.origins.folders_of(native_ids)
 
     def accounted_folder(self, native_id: str, since: float) -> str | None:
-        return self._executor.folder_on_record(native_id, since)
+        return self._executor.origins.folder_on_record(native_id, since)
 
     def _find_missing_elements(self, answer: Observations, native_ids: Sequence[str]) -> None:
         """Note which of the absent jobs are elements of arrays that the scheduler knows; such arrays are asked for."""
