@@ -31,12 +31,12 @@ class Scheduler:
         runner.answers['status'] = result(b'')
 
     def answer(self, argv: Sequence[str], folder: Path) -> CommandResult:
-        words = ' '.join(argv)
+        name = next(word for word in argv if word.endswith(' job'))  # a folder's may have any hexadecimal digits in it
         with self._lock:
             self.tried += 1
-            if 'bad' in words:
+            if name.startswith('bad'):
                 return result(b'', 1, b'no such queue')
-            if 'busy' in words:
+            if name.startswith('busy'):
                 return result(b'', 1, b'busy')
             self.taken.append(folder.name)
             return result(b'job %d\n' % next(self._numbers))
@@ -63,6 +63,14 @@ def test_each_job_is_submitted_once(executor: SimpleExecutor, scheduler: Schedul
 
 def test_no_jobs_are_no_error(executor: SimpleExecutor, scheduler: Scheduler) -> None:
     executor.submit_many([])
+    assert scheduler.tried == 0
+
+
+@pytest.mark.parametrize(('given', 'words'), [
+    (None, 'expected a list of Job, got None'), (Job(), 'expected a list of Job, got'), ([Job(), 5], 'expected Job, got 5')])
+def test_what_is_no_list_of_jobs_is_refused(executor: SimpleExecutor, scheduler: Scheduler, given: object, words: str) -> None:
+    with pytest.raises(TypeError, match=f'submit_many: jobs: {words}'):
+        executor.submit_many(given)  # type: ignore[arg-type]
     assert scheduler.tried == 0
 
 
