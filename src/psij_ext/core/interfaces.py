@@ -15,7 +15,7 @@ from psij_ext.core import checks
 from psij_ext.core.checks import Checked, Field, describe, instance_of, optional
 from psij_ext.core.control import JobControl
 from psij_ext.core.described import Described
-from psij_ext.core.job import AnyCallback, Job, call_back, check_callback
+from psij_ext.core.job import AnyCallback, Job, call_back, check_callback, list_of_jobs
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
@@ -129,7 +129,7 @@ class JobExecutor(Described, JobControl):
 
         :raises NotAllSubmitted: if some were not submitted; the others were.
         """
-        chosen = builtins.list(jobs)
+        chosen = list_of_jobs('submit_many: jobs', jobs)
         failures: dict[str, PsijExtError] = {}
         for job in chosen:
             try:

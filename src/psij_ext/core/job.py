@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Callable, Union
 
-from psij_ext.core.checks import Field, describe, instance_of, optional
+from psij_ext.core.checks import Field, describe, instance_of, list_of_instances, optional
 from psij_ext.core.control import AnySeconds, AnySignal, read_warning
 from psij_ext.core.exit_info import ExitInfo
 from psij_ext.core.spec import JobSpec
@@ -338,3 +338,7 @@ def _lowest_order(target_states: JobState | Sequence[JobState] | None) -> int:
             raise TypeError(f'Job.wait: the target states must be JobStates, got {describe(state)}')
         orders.append(state.order)
     return min(orders, default=JobState.COMPLETED.order)
+
+
+list_of_jobs = list_of_instances(Job)
+"""Takes a label and whatever can be gone through; returns a list of jobs, and refuses anything else."""

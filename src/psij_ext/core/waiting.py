@@ -13,7 +13,7 @@ from typing import NamedTuple
 from psij_ext.core import checks
 from psij_ext.core.checks import describe
 from psij_ext.core.control import AnySeconds
-from psij_ext.core.job import Job, Waiter
+from psij_ext.core.job import Job, Waiter, list_of_jobs
 from psij_ext.core.state import JobState
 from psij_ext.exceptions import InvalidJobException
 
@@ -174,7 +174,7 @@ def _is_enough(ended: list[Job], until: ReturnWhen) -> bool:
 
 
 def _chosen(caller: str, jobs: Iterable[Job]) -> list[Job]:
-    given = checks.list_of_instances(Job)(f'{caller}: jobs', jobs)
+    given = list_of_jobs(f'{caller}: jobs', jobs)
     for job in given:
         _check_submitted(job)
     return list(dict.fromkeys(given))

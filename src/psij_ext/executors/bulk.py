@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from psij_ext.core.job import Job
+from psij_ext.core.job import Job, list_of_jobs
 from psij_ext.exceptions import InvalidJobException, NotAllSubmitted, PsijExtError, SubmitException, SubmitUncertain
 from psij_ext.executors.submitting import SubmittingExecutor
 
@@ -30,7 +30,7 @@ class BulkExecutor(SubmittingExecutor):
         :raises NotAllSubmitted: if some were not submitted; these are FAILED with the reason SUBMIT_FAILED, so that
             nobody waits for them in vain. The others were submitted and are followed.
         """
-        chosen = list(jobs)
+        chosen = list_of_jobs('submit_many: jobs', jobs)
         self._check_many(chosen)
         failures = _Failures()
 

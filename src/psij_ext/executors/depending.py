@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Tuple
 
-from psij_ext.core.checks import list_of_instances
 from psij_ext.core.dependencies import Dependencies
 from psij_ext.core.interfaces import JobExecutor
-from psij_ext.core.job import Job
+from psij_ext.core.job import Job, list_of_jobs
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import InvalidJobException, SubmitException
@@ -61,7 +60,7 @@ def check_others(
         is both to complete and to fail.
     """
     given = {'after_ok': after_ok, 'after_any': after_any, 'after_not_ok': after_not_ok}
-    others = Others(**{kind: tuple(list_of_instances(Job)(kind, jobs)) for kind, jobs in given.items()})
+    others = Others(**{kind: tuple(list_of_jobs(kind, jobs)) for kind, jobs in given.items()})
     for kind, jobs in others._asdict().items():
         for other in jobs:
             if other is job:

@@ -115,11 +115,7 @@ class SubmittingExecutor(SettlingExecutor):
         others = check_others(self, job, after_ok, after_any, after_not_ok)
         if others.all and not self._lets_jobs_wait:
             raise InvalidJobException(f'The executor {self.name} cannot let a job wait for others.')
-        with self._lock:
-            if job.executor is not None:
-                raise InvalidJobException(
-                    f'Job {job.id} was submitted before, or is being submitted just now.')
-            job._bind(self)
+        self._take(job)
         folder: JobFolder | None = None
         try:
             copied = copy.copy(job)
@@ -167,6 +163,13 @@ class SubmittingExecutor(SettlingExecutor):
         return self.render(copied, JobFolder(self.work_directory / job.id), new_nonce())
 
     # -- the steps of a submission
+
+    def _take(self, job: Job) -> None:
+        """Bind a job to this executor, if nobody else is submitting it."""
+        with self._lock:
+            if job.executor is not None:
+                raise InvalidJobException(f'Job {job.id} was submitted before, or is being submitted just now.')
+            job._bind(self)
 
     def _start_patiently(self, job: Job, folder: JobFolder, spec: JobSpec, key: str | None, others: Others) -> str:
         """Start a job, once more and under another nonce each time that it is refused for a reason that may pass."""

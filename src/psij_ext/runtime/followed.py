@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable, Optional, Tuple
 
 from psij_ext.core.exit_info import ExitInfo
 from psij_ext.core.job import Job
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 # By so many seconds those of a submitting host and of a scheduler may, before that is taken for another submission.
 _CLOCKS_DIFFER = 30.0
 
+Said = Tuple[Presence, Optional[Observation]]
 Report = Callable[[Job, JobStatus, Optional[ExitInfo], bool], None]
 
 
@@ -180,23 +181,7 @@ class Followed:
 
         :raises FolderUnreadable: if its folder, which could be read a moment ago, cannot be any more.
         """
-        queue_presence, in_queue = queue.about(self)
-        accounting_presence, in_accounting = accounting.about(self)
-        if self.is_anothers and queue_presence is not Presence.UNKNOWN:
-            # Accounting is not asked for jobs that are in the queue, and would tell of the other one.
-            in_queue = in_accounting = None
-            queue_presence = accounting_presence = Presence.ABSENT
-        elif (in_queue is not None or in_accounting is not None) and (
-                self.folder is not None and self.folder_answers and self.folder.has_lost(self.native_id)):
-            in_queue = in_accounting = None
-            queue_presence, accounting_presence = _nothing_of(queue_presence), _nothing_of(accounting_presence)
-        if self.doubted and in_queue is not None:
-            queue_presence, in_queue = Presence.UNKNOWN, None
-        if self.accounting_doubted and in_accounting is not None:
-            accounting_presence, in_accounting = Presence.UNKNOWN, None
-        if queue_presence is Presence.ABSENT and in_accounting is not None and _is_alive(in_accounting):
-            # The queue would have it. Nobody has told accounting of the end: a controller that lost the job never will.
-            accounting_presence, in_accounting = Presence.ABSENT, None
+        (queue_presence, in_queue), (accounting_presence, in_accounting) = self._said_of_it(queue, accounting)
         if in_queue is not None:
             self.last_seen = in_queue
             if in_queue.status.state is JobState.QUEUED:
@@ -238,6 +223,27 @@ class Followed:
             waited_for_cause=None if self.record_found_at is None else now - self.record_found_at,
             traceless_for=None if self.traceless_since is None else now - self.traceless_since,
             absent_for=None if self.absent_since is None else queue.asked_at - self.absent_since)
+
+    def _said_of_it(self, queue: Answer, accounting: Answer) -> tuple[Said, Said]:
+        """Tell what both say of this very job, and not of another one that has its id."""
+        queue_presence, in_queue = queue.about(self)
+        accounting_presence, in_accounting = accounting.about(self)
+        if self.is_anothers and queue_presence is not Presence.UNKNOWN:
+            # Accounting is not asked for jobs that are in the queue, and would tell of the other one.
+            in_queue = in_accounting = None
+            queue_presence = accounting_presence = Presence.ABSENT
+        elif (in_queue is not None or in_accounting is not None) and (
+                self.folder is not None and self.folder_answers and self.folder.has_lost(self.native_id)):
+            in_queue = in_accounting = None
+            queue_presence, accounting_presence = _nothing_of(queue_presence), _nothing_of(accounting_presence)
+        if self.doubted and in_queue is not None:
+            queue_presence, in_queue = Presence.UNKNOWN, None
+        if self.accounting_doubted and in_accounting is not None:
+            accounting_presence, in_accounting = Presence.UNKNOWN, None
+        if queue_presence is Presence.ABSENT and in_accounting is not None and _is_alive(in_accounting):
+            # The queue would have it. Nobody has told accounting of the end: a controller that lost the job never will.
+            accounting_presence, in_accounting = Presence.ABSENT, None
+        return (queue_presence, in_queue), (accounting_presence, in_accounting)
 
     def _in_vain(self, record: ExitRecord | None, never_began: bool) -> str | None:
         waited = never_began if record is None else record.phase == DEPENDENCY_PHASE
