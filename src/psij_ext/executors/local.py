@@ -231,7 +231,7 @@ class LocalJobExecutor(BulkExecutor):
         return f'psij-ext {self.version}'
 
     def _end(self, native_ids: Sequence[str]) -> Mapping[str, SubmitException]:
-        return _each(native_ids, LocalJobs(self._slots).end)
+        return _each(native_ids, LocalJobs(self._slots).end, 'cancelled')
 
     def _warn(self, native_ids: Sequence[str], warning: FirstWarning) -> Mapping[str, SubmitException]:
         def warn(native_id: str) -> None:
@@ -241,7 +241,7 @@ class LocalJobExecutor(BulkExecutor):
             else:
                 LocalJobs(self._slots).end_after(native_id, folder, warning.signal, warning.grace)
 
-        return _each(native_ids, warn)
+        return _each(native_ids, warn, f'sent {warning.signal.name}')
 
     def _record(self, native_id: str, folder: JobFolder | None) -> dict[str, str]:
         described = LocalJobs(self._slots).describe(native_id, folder)
@@ -279,13 +279,16 @@ class LocalJobExecutor(BulkExecutor):
             self._reaper.expect_end(parsed[0])
 
 
-def _each(native_ids: Sequence[str], act: Callable[[str], None]) -> dict[str, SubmitException]:
-    """Do something to each job; return those to which it could not be done, and why."""
+def _each(native_ids: Sequence[str], act: Callable[[str], None], done: str) -> dict[str, SubmitException]:
+    """Do something to each job; return those to which it could not be done, and why.
+
+    :param done: what is done, as `cancelled`.
+    """
     failures = {}
     for native_id in native_ids:
         try:
             act(native_id)
         except (CommandError, OSError) as error:
-            failures[native_id] = SubmitException(f'Job {native_id} could not be cancelled: {error}', error)
+            failures[native_id] = SubmitException(f'Job {native_id} could not be {done}: {error}', error)
             failures[native_id].__cause__ = error
     return failures

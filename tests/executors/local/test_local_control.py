@@ -87,7 +87,7 @@ def test_what_waits_gets_no_signal(machine: Machine) -> None:
     executor = machine.one_core
     running = machine.running(executor, HEEDS)
     waiting = machine.shell(executor, 'true')
-    with pytest.raises(NotAllCancelled, match='it waits for cores') as caught:
+    with pytest.raises(NotAllCancelled, match='could not be sent SIGUSR1: it waits for cores') as caught:
         executor.cancel_many([waiting, running], signal='USR1')
     assert list(caught.value.failures) == [waiting.id]
     assert seen(machine, running) == 'USR1\n'
