@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -25,6 +26,9 @@ EXECUTORS = 'local,local:multiple,local:mpirun,slurm,slurm:srun,pbspro'
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Shells let commands in the background ignore these, and all that they start does.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     # What the tests' own jobs leave behind is none of the user's.
     state = tempfile.TemporaryDirectory(prefix='psij-state-')
     config.add_cleanup(state.cleanup)

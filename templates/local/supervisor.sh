@@ -337,10 +337,12 @@ psij_now() {
 # psij_record CODE PHASE TERM: writes the exit record and tells it, as templates/common/epilogue.mustache does. What killed
 # processes used, nobody can tell who did not wait for them.
 psij_record() {
-    local psij_time psij_follower
+    local psij_time psij_follower psij_text
     psij_now
-    printf '%s=%s\n' attempt 1 native_id "$psij_native_id" exit_code "$1" phase "$2" term "$3" began "$psij_began" \
-        ended "$psij_time" > "$psij_folder/exit.new" && command -p mv -fT -- "$psij_folder/exit.new" "$psij_folder/exit"
+    printf -v psij_text '%s=%s\n' attempt 1 native_id "$psij_native_id" exit_code "$1" phase "$2" term "$3" \
+        began "$psij_began" ended "$psij_time"
+    # All of what the script may have begun to write there.
+    printf '%-512s\n' "$psij_text" 1<> "$psij_folder/exit.new" && command -p mv -fT -- "$psij_folder/exit.new" "$psij_folder/exit"
     [ ! -d "$psij_mailbox" ] || : > "$psij_mailbox/${psij_folder##*/}"
     [ ! -e "$psij_folder/followers" ] || while IFS= read -r -d '' psij_follower; do
         [ ! -d "$psij_follower" ] || : > "$psij_follower/${psij_folder##*/}"

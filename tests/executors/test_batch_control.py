@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from simple_dialect import FakeRunner, SimpleExecutor, folder_of, result
+from simple_dialect import FakeRunner, SimpleExecutor, TellingExecutor, folder_of, result
 
 from psij_ext.core.job import Job
 from psij_ext.core.spec import JobSpec
@@ -71,6 +71,16 @@ class AbleExecutor(SimpleExecutor):
         return f'Able {result.text.strip()}'
 
 
+class KnowingExecutor(TellingExecutor):
+    """Its scheduler tells of given jobs, too, from which folders they were submitted."""
+
+    def get_origins_command(self, native_ids: Sequence[str] = ()) -> list[str]:
+        return ['origins', *native_ids]
+
+    def get_cancel_many_command(self, native_ids: Sequence[str]) -> list[str]:
+        return ['cancel', *native_ids]
+
+
 def made(kind: type[SimpleExecutor], tmp_path: Path, runner: FakeRunner) -> SimpleExecutor:
     executor = kind(config=BatchSchedulerExecutorConfig(
         work_directory=tmp_path / 'work', initial_queue_polling_delay=1000, queue_polling_interval=1000))
@@ -103,6 +113,16 @@ def noted(executor: SimpleExecutor, jobs: Sequence[Job]) -> list[str | None]:
 def answering(table: Mapping[str, CommandResult]) -> Callable[[Sequence[str], Path], CommandResult]:
     """Answer by the command's last word."""
     return lambda argv, folder: table.get(argv[-1], result())
+
+
+def test_a_cancel_of_jobs_that_the_scheduler_has_forgotten_is_none(tmp_path: Path, runner: FakeRunner) -> None:
+    """It says nothing against it, as scancel does; and they did not end by it."""
+    executor = made(KnowingExecutor, tmp_path, runner)
+    jobs = submitted(executor, runner, '1', '2', '3')
+    runner.answers.update(cancel=result(), origins=result(f'2 {folder_of(executor, jobs[1]).path}\n'.encode()))
+    executor.cancel_many(jobs)
+    assert commands(runner, 'cancel') == [['2']]
+    assert noted(executor, jobs) == ['2']
 
 
 # -- many at once

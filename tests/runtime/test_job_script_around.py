@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from job_scripts import Make, shell, trapping, until
 
+from psij_ext.core.spec import JobSpec
 from psij_ext.core.staging import StageIn, StageOut, StageOutFlags, StagingMode
 
 # -- pre-launch and post-launch
@@ -49,7 +53,23 @@ def test_what_pre_launch_sets_does_not_harm_the_script(scripted: Make, tmp_path:
     assert (job.record.exit_code, job.record.phase, job.record.term_seen) == (0, 'done', True)
 
 
-@pytest.mark.parametrize('text', ['false', 'return 5', 'exit 9', 'set -e; false', 'nonsense-command', 'trap "" EXIT', 'set -C'])
+@pytest.mark.parametrize('text', ['exec true', 'trap - EXIT; exit 0', 'exec sh -c "exit 0"'])
+def test_a_pre_launch_that_ends_the_shell_leaves_a_trace(scripted: Make, tmp_path: Path, text: str) -> None:
+    (tmp_path / 'pre.sh').write_text(f'{text}\n')
+    job = scripted(shell('touch ran', pre_launch='pre.sh'))
+    assert job.run() == 0
+    assert not (tmp_path / 'ran').exists()
+    assert job.folder.read_exit() is None
+    assert job.folder.is_preparing
+    (tmp_path / 'pre.sh').write_text('')
+    assert job.run() == 0  # as after a requeue
+    assert (job.record.exit_code, job.record.phase) == (0, 'done')
+    assert not job.folder.is_preparing
+
+
+@pytest.mark.parametrize('text', [
+    'false', 'return 5', 'exit 9', 'set -e; false', 'nonsense-command', 'trap "" EXIT', 'set -C', 'exec true',
+    'trap - EXIT; exit 0', 'kill -9 $BASHPID', 'psij_code=0', 'cd /; exec > /dev/null 2>&1'])
 @pytest.mark.parametrize('code', [0, 3])
 def test_post_launch_does_not_change_how_the_job_ended(scripted: Make, tmp_path: Path, text: str, code: int) -> None:
     (tmp_path / 'post.sh').write_text(f'touch post\n{text}\n')
@@ -168,3 +188,35 @@ def test_a_missing_directory_launches_nothing(scripted: Make, tmp_path: Path) ->
     assert job.run() == 1
     assert (job.record.exit_code, job.record.phase) == (1, 'directory')
     assert list(tmp_path.rglob('ran')) == []
+
+
+# -- troubles
+
+FILL = """
+import subprocess, sys
+from pathlib import Path
+from job_scripts import Scripted, shell
+root = Path(sys.argv[1])
+subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=256k', 'none', root], check=True)
+job = Scripted(shell('dd if=/dev/zero of=filling bs=4k; exit 3', directory=root), root)
+assert job.run() == 3
+assert 'No space left' in job.stderr or not job.stderr
+try:
+    (root / 'more').write_bytes(bytes(4096))
+except OSError:
+    print(job.record.exit_code, job.record.phase)
+"""
+
+
+def test_a_job_that_fills_the_disk_leaves_a_record(tmp_path: Path) -> None:
+    namespace = ['unshare', '--mount'] if os.geteuid() == 0 else ['unshare', '--user', '--map-root-user', '--mount']
+    done = subprocess.run([*namespace, sys.executable, '-c', FILL, tmp_path], capture_output=True, text=True,
+                          env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)})
+    assert (done.stdout, done.returncode) == ('3 done\n', 0), done.stderr
+
+
+def test_more_arguments_than_the_system_takes(scripted: Make, tmp_path: Path) -> None:
+    (tmp_path / 'pre.sh').write_text('ulimit -S -s 2048\n')  # of which a quarter is for them: execve(2)
+    job = scripted(JobSpec('/bin/true', ['x' * 100_000] * 8, pre_launch=tmp_path / 'pre.sh'))
+    assert job.run() == 126
+    assert (job.record.exit_code, job.record.unbegun) == (126, '/bin/true')

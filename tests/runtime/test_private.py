@@ -330,7 +330,7 @@ def test_files_of_somebody_else_are_neither_written_nor_read(work: Path) -> None
 def test_a_script_writes_through_no_link(scripted: Make, tmp_path: Path) -> None:
     (tmp_path / 'victims').mkdir()
     job = scripted(shell('exit 4'))
-    names = ('progress', 'nodes', 'term', 'exit', 'exit.new')
+    names = ('progress', 'nodes', 'term', 'exit', 'exit.new', 'preparing')
     for name in names:
         (tmp_path / 'victims' / name).write_text('attempt=7\n')
         (job.folder.path / name).symlink_to(tmp_path / 'victims' / name)

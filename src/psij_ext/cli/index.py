@@ -99,7 +99,7 @@ def prune(older_than: timedelta, dry_run: bool, work_directories: tuple[Path, ..
         click.echo(f'{_counted(len(pruned.jobs), "job")} and {_counted(len(pruned.litter), "leftover")} {done}.')
     troubles = [f'{path} cannot be removed: {why}' for path, why in pruned.troubles.items()]
     if pruned.index_trouble is not None:
-        troubles.append(f'{pruned.index_trouble}; psij-ext index rebuild takes the removed jobs out of it')
+        troubles.append(f'{pruned.index_trouble} `psij-ext index rebuild` takes the removed jobs out of it')
     if troubles:
         raise Failure('; '.join(troubles))
 

@@ -176,7 +176,7 @@ class ControllingExecutor(JobExecutor):
         failures.update((job.id, refused[native_id]) for job, native_id in alive if native_id in refused)
         if warning is None or warning.grace is not None:
             self._acknowledge([(job, native_id) for job, native_id in alive
-                               if native_id not in refused and native_id not in over])
+                               if native_id not in refused and native_id not in over and job.id not in unknown])
             # Also for those of which nobody knows: the queue will tell.
             self._get_monitor().ask_soon()
         return failures

@@ -157,6 +157,18 @@ class ReturningExecutor(FollowingExecutor):
             elif sight.shadow.job.id in seen.lacking:
                 self._get_monitor().ask_usage(followed)
 
+    def _unknown_among(self, jobs: Sequence[Followed]) -> List[str]:
+        """Ask once for jobs; return the native ids of those of which the scheduler knows nothing.
+
+        :raises CommandError: if it does not answer.
+        :raises ParseError: if its answer cannot be read.
+        """
+        shadows = [_FirstSight(followed).shadow for followed in jobs]
+        seen = self._look(shadows)
+        if seen.trouble is not None:
+            raise seen.trouble
+        return [shadow.native_id for shadow in shadows if shadow.job.id in seen.missing]
+
     def _look(self, jobs: Sequence[Followed], usage: bool = False) -> Look:
         ours: List[Followed] = []
         reused: List[Followed] = []

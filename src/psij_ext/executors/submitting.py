@@ -17,7 +17,14 @@ from psij_ext.core.job import Job
 from psij_ext.core.serialization import JSONSerializer
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.status import JobStatus
-from psij_ext.exceptions import InvalidJobException, PsijExtError, SubmitException, SubmitUncertain
+from psij_ext.exceptions import (
+    CommandError,
+    InvalidJobException,
+    ParseError,
+    PsijExtError,
+    SubmitException,
+    SubmitUncertain,
+)
 from psij_ext.executors.depending import Others, check_others
 from psij_ext.executors.keyed import FormerUncertain
 from psij_ext.executors.settling import SettlingExecutor
@@ -178,6 +185,7 @@ class SubmittingExecutor(SettlingExecutor):
         while True:
             nonce = new_nonce()
             self._write_record(folder, spec, nonce, key, others.dependencies())
+            self._check_known(job, others.all)
             self._await_ends(others.all)
             try:
                 return self._start(job, folder, nonce, others.undecided(job, self._statuses_of_left(others.all)))
@@ -190,6 +198,30 @@ class SubmittingExecutor(SettlingExecutor):
                 logger.log(level, 'It is submitted again for up to %g s: %s', self.config.submit_retry_time, refusal)
                 level = logging.DEBUG  # once is enough
             self.sleep(pause)
+
+    def _check_known(self, job: Job, others: Sequence[Job]) -> None:
+        """Make sure that there are those jobs that a job is to wait for and that were not submitted from here.
+
+        To Slurm, the end of a job that it does not know is whatever end is waited for (seen in 22.05).
+
+        :raises SubmitException: if the scheduler knows nothing of one, or does not answer.
+        """
+        if not others:
+            return
+        monitor = self._get_monitor()
+        strange = [followed for other in others if (followed := monitor.followed(other)) is not None
+                   and followed.folder is None and followed.last_seen is None]
+        if not strange:
+            return
+        try:
+            unknown = self._unknown_among(strange)
+        except (CommandError, ParseError) as error:
+            raise SubmitException(f'Whether the jobs are there that it is to wait for is not known: {error}', error,
+                                  transient=True) from error
+        if unknown:
+            raise SubmitException(
+                f'Job {job.id} was not submitted: {self.name} knows nothing of {", ".join(unknown)}, for which it was '
+                'to wait.')
 
     def _await_ends(self, jobs: Sequence[Job]) -> None:
         """Wait for what is known soon of jobs whose ends the scheduler may have forgotten; by default nothing."""

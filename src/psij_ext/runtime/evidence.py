@@ -45,7 +45,8 @@ class Evidence:
     :param waited_for_cause: seconds since a record of an end was found whose cause is asked for; None where
         there is no such record.
     :param traceless_for: seconds since it was found over, and its folder, which can be read, showed that the script of
-        this run never began; None where it does not.
+        this run never began, or never came back from the pre-launch script; None where it does not.
+    :param left_preparing: whether it was the pre-launch script.
     :param absent_for: seconds since the first of the rounds without a gap in which all sources answered and
         none knew the job.
     """
@@ -69,6 +70,7 @@ class Evidence:
     request: Request | None = None
     waited_for_cause: float | None = None
     traceless_for: float | None = None
+    left_preparing: bool = False
     absent_for: float | None = None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Optional, Tuple
@@ -201,7 +201,9 @@ class Followed:
             current_record = None
         progress = [entry for entry in self.progress if entry.attempt > self.past_attempts]
         ended = over or (in_accounting is not None and in_accounting.status.final)
-        if ended and current_record is None and not progress and self._never_began():
+        traceless = ended and current_record is None and not progress and self._never_began()
+        preparing = ended and current_record is None and self._left_preparing(progress)
+        if traceless or preparing:
             self.traceless_since = now if self.traceless_since is None else self.traceless_since
         else:
             self.traceless_since = None
@@ -222,6 +224,7 @@ class Followed:
             request=self._request() if self.folder_answers and (over or current_record is not None) else None,
             waited_for_cause=None if self.record_found_at is None else now - self.record_found_at,
             traceless_for=None if self.traceless_since is None else now - self.traceless_since,
+            left_preparing=preparing,
             absent_for=None if self.absent_since is None else queue.asked_at - self.absent_since)
 
     def _said_of_it(self, queue: Answer, accounting: Answer) -> tuple[Said, Said]:
@@ -257,6 +260,14 @@ class Followed:
         if self.folder is None:
             return False
         return self.folder.is_unclaimed or (self.past_attempts > 0 and bool(self.progress))
+
+    def _left_preparing(self, progress: Sequence[ProgressEntry]) -> bool:
+        """Whether the latest run of its script ended in the pre-launch script, as where that replaced the shell."""
+        spec = self.job.spec
+        if self.folder is None or (spec is not None and spec.pre_launch is None):
+            return False
+        launched = any(entry.state is not JobState.STAGE_IN for entry in progress)
+        return not launched and self.folder.is_preparing
 
     @property
     def latest_run(self) -> int:

@@ -165,7 +165,7 @@ class IndexFile:
         if version > len(index_schema.MIGRATIONS):
             raise IndexUnavailable(
                 f'The index of jobs {self.path} was made by a newer psij-ext (its version is {version}, ours is '
-                f'{len(index_schema.MIGRATIONS)}) and is left alone.')
+                f'{len(index_schema.MIGRATIONS)}) and is left alone; install that one, or move the file away.')
         return version
 
     def _open_for_reading(self) -> sqlite3.Connection:
@@ -216,7 +216,8 @@ class IndexFile:
         except FileNotFoundError:
             return False
         if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid():
-            raise IndexUnavailable(f'{self.path} is not a file of yours, so it cannot be the index of your jobs.')
+            raise IndexUnavailable(
+                f'{self.path} is not a file of yours, so it cannot be the index of your jobs; move it away.')
         if stat.S_IMODE(facts.st_mode) != 0o600:
             self.path.chmod(0o600)  # whatever the umask left of it; SQLite gives its other files the same rights
         self._seen = facts.st_dev, facts.st_ino
@@ -264,12 +265,12 @@ class IndexFile:
         try:
             yield
         except TimeoutError as error:
-            raise IndexLocked(f'{what}: {error}') from error
+            raise IndexLocked(f'{what}: {error}.') from error
         except sqlite3.Error as error:
             if any(text in str(error) for text in _LOCKED):
-                raise IndexLocked(f'{what}: other processes keep it locked ({error})') from error
+                raise IndexLocked(f'{what}: other processes keep it locked ({error}).') from error
             if any(text in str(error) for text in _BROKEN):
-                raise IndexBroken(f'{what}: {error}; {REBUILD}') from error
-            raise IndexUnavailable(f'{what}: {error}') from error
+                raise IndexBroken(f'{what}: {error}; {REBUILD}.') from error
+            raise IndexUnavailable(f'{what}: {error}.') from error
         except OSError as error:
-            raise IndexUnavailable(f'{what}: {error}') from error
+            raise IndexUnavailable(f'{what}: {error}.') from error

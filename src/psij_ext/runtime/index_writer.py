@@ -252,4 +252,5 @@ class IndexWriter:
             is_new, self._has_complained = not self._has_complained, True
         if is_new:
             logger.warning('What becomes known of jobs is not put into the index: %s. Jobs are submitted and followed '
-                           'all the same; `psij-ext index rebuild` makes the index again.', why.rstrip('.'))
+                           'all the same; once this is put right, `psij-ext index rebuild` makes the index again.',
+                           why.rstrip('.'))

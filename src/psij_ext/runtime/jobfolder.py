@@ -329,6 +329,14 @@ class JobFolder:
             record = replace(record, ended_by=ended_by.decode('ascii', 'replace').strip() or None)
         return record
 
+    @property
+    def is_preparing(self) -> bool:
+        """Whether the pre-launch script has begun, and the job's script has not gone on after it.
+
+        :raises FolderUnreadable: if that cannot be told now.
+        """
+        return self._read('preparing') is not None
+
     def read_term_note(self) -> TermNote | None:
         """Read what the script wrote when it was last sent TERM; None where it was not, or it cannot be read."""
         content = self._read('term')

@@ -184,12 +184,18 @@ def _read_end(record: ExitRecord, evidence: Evidence,
         return JobState.CANCELED, ExitReason.CANCELED, None if record.ended_by == 'cancel' else _SENT_TERM
     if not record.launched and record.phase != 'launch':
         reason = ExitReason.LAUNCH_FAILED if record.phase in _BEFORE_LAUNCH else ExitReason.EXITED
-        return JobState.FAILED, reason, f'The job\'s step {record.phase!r} failed.'
+        return JobState.FAILED, reason, _failed_step_message(record)
     if record.exit_code == 0 and record.launched:
         return JobState.COMPLETED, ExitReason.EXITED, None
     if record.unbegun is not None:
         return JobState.FAILED, ExitReason.LAUNCH_FAILED, _unbegun_message(record.unbegun, record.exit_code)
     return JobState.FAILED, ExitReason.SIGNALED if record.exit_code > 128 else ExitReason.EXITED, None
+
+
+def _failed_step_message(record: ExitRecord) -> str:
+    if record.phase == 'pre_launch' and record.exit_code == 0:
+        return 'The pre-launch script ended the job, by `exit` or `exec`; nothing was launched.'
+    return f'The job\'s step {record.phase!r} failed.'
 
 
 def _unbegun_message(what: str, exit_code: int) -> str:
@@ -227,7 +233,8 @@ def _ended_without_record(source: Observation, evidence: Evidence, patience: Pat
     in_vain = source.status.state is JobState.CANCELED and source.reason is ExitReason.DEPENDENCY_FAILED
     if not canceled or not (in_vain or source.reason in (None, *_BY_ITSELF)):
         if evidence.traceless_for is not None and _is_exit(source):
-            return _never_began(source) if evidence.traceless_for >= patience.for_trace - _ROUNDING else Judgement()
+            late = evidence.traceless_for >= patience.for_trace - _ROUNDING
+            return _never_launched(source, evidence) if late else Judgement()
         return _ended_by_scheduler(source)
     # What is said of a job that is not called cancelled is about something else.
     message = source.status.message if source.reason is ExitReason.CANCELED else None
@@ -255,15 +262,18 @@ def _put_off(evidence: Evidence) -> Observation | None:
 
 
 def _is_exit(source: Observation) -> bool:
-    """Whether the scheduler says that the script failed by itself."""
+    """Whether the scheduler says that the script ended by itself."""
     by_itself = source.reason in (None, ExitReason.EXITED) and source.signal is None
-    return by_itself and source.status.state is JobState.FAILED
+    return by_itself and source.status.state in (JobState.FAILED, JobState.COMPLETED)
 
 
-def _never_began(source: Observation) -> Judgement:
+def _never_launched(source: Observation, evidence: Evidence) -> Judgement:
     """The exit code is none of the job's: Slurm gives 1 to jobs that a node refused to start."""
-    said = f' The scheduler says {source.status.message!r}.' if source.status.message else ''
-    message = f'The script of the job never began.{said}'
+    message = 'The script of the job never began.'
+    if evidence.left_preparing:
+        message = 'The pre-launch script ended or replaced the shell of the job (by `exec`?); nothing was launched.'
+    if source.status.message:
+        message += f' The scheduler says {source.status.message!r}.'
     status = JobStatus(JobState.FAILED, time=source.status.time, message=message, metadata=source.status.metadata)
     return Judgement(status, ExitInfo(ExitReason.LAUNCH_FAILED, message=message))
 
@@ -317,8 +327,10 @@ def _judge_absent(evidence: Evidence, patience: Patience) -> Judgement:
         return _canceled(None if evidence.cancel_acknowledged else 'It was taken out of its array while it waited.')
     if (evidence.absent_for or 0.0) < patience.for_absent:
         return Judgement(_progress_status(evidence.progress[-1]) if evidence.progress else None)
-    message = ('The job is gone from the queue, is not in accounting, and left no record of its end'
-               + (f' for {patience.for_absent:g} s.' if patience.for_absent else '.'))
+    where = ' from the queue, is not in accounting,' if evidence.has_accounting else ''
+    message = (f'The job is gone{where} and left no record of its end'
+               + (f' for {patience.for_absent:g} s.' if patience.for_absent else '.')
+               + (' It did not come back from its pre-launch script.' if evidence.left_preparing else ''))
     return Judgement(JobStatus(JobState.FAILED, message=message), ExitInfo(ExitReason.LOST, message=message))
 
 

@@ -98,7 +98,7 @@ def parse_exit_record(text: str) -> ExitRecord | None:
         name, equals, value = line.partition('=')
         if equals:
             fields[name] = value
-        else:
+        elif line.strip():  # the room that was left
             times.append(line.split())
     user_time, system_time = _times(times)
     try:

@@ -167,6 +167,19 @@ def test_what_no_job_can_wait_for(execparams: ExecParams) -> None:
 
 
 @once
+@pytest.mark.parametrize('kind', ['after_ok', 'after_any', 'after_not_ok'])
+def test_nothing_waits_for_a_job_that_is_unknown(execparams: ExecParams, kind: str) -> None:
+    """To some schedulers a job that they do not know has ended as it was to."""
+    known, unknown, job = execparams.job('/bin/true'), Job(), note(execparams, 'never')
+    executor = execparams.executor()
+    execparams.run(known, executor)
+    executor.attach(unknown, str(known.native_id).replace(str(known.native_id)[0], '9999999', 1))
+    with pytest.raises((InvalidJobException, SubmitException), match=str(unknown.native_id)):
+        execparams.submit(job, executor, **{kind: [unknown]})
+    assert (job.status.state, job.executor) == (JobState.NEW, None)
+
+
+@once
 def test_a_job_that_waits_outlives_its_program(execparams: ExecParams) -> None:
     """The scheduler keeps the dependency, or the job's own processes do: nobody has to be there."""
     executor = execparams.executor()

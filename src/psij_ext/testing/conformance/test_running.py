@@ -186,6 +186,34 @@ def test_failing_pre_launch(execparams: ExecParams) -> None:
 
 
 @once
+def test_pre_launch_that_ends_the_shell(execparams: ExecParams) -> None:
+    """A pre-launch script that replaces the job's shell makes no success of a job that was not launched."""
+    script, trace = execparams.folder / 'pre', execparams.folder / 'trace'
+    script.write_text('exec true\n')
+    job = execparams.job('/usr/bin/touch', [str(trace)], pre_launch=script)
+    status = execparams.run(job, execparams.executor(absence_grace=1))
+    execparams.expect(job, JobState.FAILED)
+    assert job.exit_info is not None
+    # A scheduler that keeps nothing of what is over cannot tell it from a job that was killed.
+    assert job.exit_info.reason in (ExitReason.LAUNCH_FAILED, ExitReason.LOST)
+    assert 'pre-launch' in str(status.message)
+    assert not trace.exists()
+
+
+@once
+def test_post_launch_that_ends_the_shell(execparams: ExecParams) -> None:
+    """What the post-launch script does to its shell changes nothing of how the job ended."""
+    jobs = []
+    for number, text in enumerate(('exec true', 'trap - EXIT; exit 0')):
+        script = execparams.folder / f'post{number}'
+        script.write_text(text)
+        jobs.append(execparams.submit(execparams.shell('exit 3', post_launch=script)))
+    for job in jobs:
+        execparams.wait(job)
+        execparams.expect(job, JobState.FAILED, exit_code=3)
+
+
+@once
 def test_missing_pre_launch(execparams: ExecParams) -> None:
     """A pre-launch script that is not there fails the job, and the message names it."""
     trace = execparams.folder / 'trace'
