@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from simple_dialect import FakeRunner, SimpleExecutor, TellingExecutor, folder_of, result
@@ -123,6 +124,13 @@ def test_a_cancel_of_jobs_that_the_scheduler_has_forgotten_is_none(tmp_path: Pat
     executor.cancel_many(jobs)
     assert commands(runner, 'cancel') == [['2']]
     assert noted(executor, jobs) == ['2']
+
+
+@pytest.mark.parametrize('given', [None, 7, 'x', [None]])
+def test_what_is_no_job_is_refused(able: SimpleExecutor, given: Any) -> None:
+    for act in (able.cancel, able.hold, able.release, able.native_record, able.cancel_many):
+        with pytest.raises(TypeError):
+            act(given)
 
 
 # -- many at once

@@ -232,7 +232,7 @@ def _ended_without_record(source: Observation, evidence: Evidence, patience: Pat
     # Slurm leaves the reason why a job waited in vain on one that was cancelled while it did.
     in_vain = source.status.state is JobState.CANCELED and source.reason is ExitReason.DEPENDENCY_FAILED
     if not canceled or not (in_vain or source.reason in (None, *_BY_ITSELF)):
-        if evidence.traceless_for is not None and _is_exit(source):
+        if evidence.traceless_for is not None and _is_exit(source, evidence):
             late = evidence.traceless_for >= patience.for_trace - _ROUNDING
             return _never_launched(source, evidence) if late else Judgement()
         return _ended_by_scheduler(source)
@@ -258,13 +258,15 @@ def _put_off(evidence: Evidence) -> Observation | None:
     """The end that the queue told of and has forgotten while a trace of the script was waited for."""
     said = evidence.last_seen
     forgotten = evidence.traceless_for is not None and evidence.queue_presence is Presence.ABSENT
-    return said if forgotten and said is not None and _is_exit(said) else None
+    return said if forgotten and said is not None and _is_exit(said, evidence) else None
 
 
-def _is_exit(source: Observation) -> bool:
-    """Whether the scheduler says that the script ended by itself."""
-    by_itself = source.reason in (None, ExitReason.EXITED) and source.signal is None
-    return by_itself and source.status.state in (JobState.FAILED, JobState.COMPLETED)
+def _is_exit(source: Observation, evidence: Evidence) -> bool:
+    """Whether the scheduler says that the script ended by itself, and not as if it had done its work."""
+    if source.reason not in (None, ExitReason.EXITED) or source.signal is not None:
+        return False
+    return source.status.state is JobState.FAILED or (
+        source.status.state is JobState.COMPLETED and evidence.left_preparing)
 
 
 def _never_launched(source: Observation, evidence: Evidence) -> Judgement:
