@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, List, Union
+from typing import Dict, List, TypeVar, Union
 
 from psij_ext.core.interfaces import Launcher
 from psij_ext.core.job import Job
@@ -19,10 +19,12 @@ TASKS = 'tasks'
 # Where an element's script puts what its command writes, if the job does not say.
 _OUTPUTS = {'stdout_path': Verbatim('"${psij_records}stdout"'), 'stderr_path': Verbatim('"${psij_records}stderr"')}
 _OWN_PATH = Verbatim('"$PATH"')
+# Of commands that differ from their first words on.
 _FIRST_WORD = Verbatim('"${psij_command[0]}"')
 # A command that is written in so few characters can be started wherever others can.
 _SHORT_COMMAND = LONGEST_ARGUMENT // 16
 _Values = List[Union[str, Verbatim]]
+Words = TypeVar('Words', str, List[str])
 
 
 def array_context(
@@ -43,11 +45,13 @@ def array_context(
     specs = [_spec_of(job) for job in jobs]
     wrapped_job = Job()
     commands = [launch_command(job, launcher, wrapped_job) for job in jobs]
-    written = [quote_words(command) for command in commands]
-    for spec, line in zip(specs, written):
-        if len(line) > _SHORT_COMMAND:
+    common = common_beginning(commands)
+    shown = [quote_words(command[len(common):]) for command in commands]
+    short = _SHORT_COMMAND - len(quote_words(common))
+    for spec, words in zip(specs, shown):
+        if len(words) > short:
             check_command(str(spec.executable), spec.arguments or (), spec.environment or {})
-    lines = [f'psij_command=({line})' for line in written]
+    lines = [f'psij_command=({words})' for words in shown]
     for key, values in _columns(specs, commands, context).items():
         if values.count(values[0]) == len(values):
             context[key] = values[0]
@@ -55,7 +59,7 @@ def array_context(
             context[key] = Verbatim(f'"$psij_{key}"')
             lines = [f'psij_{key}={value.text if isinstance(value, Verbatim) else quote(value)} {line}'
                      for value, line in zip(values, lines)]
-    context.update(is_array=True, job_id=folder.name, launch_command=[])
+    context.update(is_array=True, job_id=folder.name, launch_command=common)
     # A line that was not read to its end does not say for which element it is.
     table = [f'{line} psij_task={index}\n' for index, line in enumerate(lines)]
     text = ''.join(table)
@@ -75,16 +79,25 @@ def _columns(
             columns[key] = [str(getattr(spec, key) or '/dev/null') for spec in specs]
     for key, usual in _OUTPUTS.items():
         columns[key] = [usual if path is None else str(path) for path in [getattr(spec, key) for spec in specs]]
-    started: _Values = [str(spec.executable) for spec in specs]
-    for key, values in [*columns.items(), ('executable', started)]:
+    programs: _Values = [str(spec.executable) for spec in specs]
+    for key, values in [*columns.items(), ('executable', programs)]:
         for path in {value for value in values if isinstance(value, str)}:
             check_path(f'JobSpec.{key}', path)
-    first_words = [command[0] for command in commands]
+    first_words: _Values = [command[0] for command in commands]
+    columns['started'] = first_words
     if context['measures']:
+        columns['started'] = programs
         columns['started_path'] = [(spec.environment or {}).get('PATH') or _OWN_PATH for spec in specs]
-    is_first = not context['measures'] or started == first_words
-    columns['started'] = [_FIRST_WORD] * len(specs) if is_first else started
+    if columns['started'] == first_words and len({*first_words}) > 1:
+        columns['started'] = [_FIRST_WORD] * len(specs)
     return columns
+
+
+def common_beginning(sequences: Sequence[Words]) -> Words:
+    """Return what sequences of words, or texts, have in common before the first place where two of them differ."""
+    first, last = min(sequences), max(sequences)
+    differ = (place for place, (one, other) in enumerate(zip(first, last)) if one != other)
+    return first[:next(differ, min(len(first), len(last)))]
 
 
 def _spec_of(job: Job) -> JobSpec:
