@@ -37,6 +37,28 @@ def test_a_bad_constraint(shell, executor, words):
     assert all(word in line for word in words)
 
 
+def test_no_executor_at_all(shell):
+    assert "''" in failure(shell, 'submit', '--executor', '', '--', 'true')
+
+
+@pytest.mark.parametrize('seconds', ['nan', 'inf', '-1'])
+def test_no_time_to_try_again(shell, seconds):
+    done = shell('submit', '--retry', seconds, '--', 'true', code=2)
+    assert "Invalid value for '--retry'" in done.stderr.decode()
+
+
+def test_a_spec_that_is_nested_too_deeply(shell):
+    (shell.folder / 'spec.json').write_text('[' * 100_000)
+    done = shell('submit', '--spec', 'spec.json', code=2)
+    assert 'spec.json: JobSpec: the text is nested too deeply.' in done.stderr.decode()
+
+
+def test_a_full_disk_says_nothing_about_the_choice_of_the_executor(shell):
+    (shell.folder / 'taken').write_text('')
+    line = failure(shell, 'submit', '--work-directory', 'taken', '--', 'true')
+    assert 'taken' in line and 'was chosen because' not in line
+
+
 def test_a_constraint_that_is_met(shell):
     shell('render', '--executor', 'slurm>=0.0.1', '--', 'true')
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 import sys
@@ -38,6 +39,17 @@ def test_a_full_disk_is_told_in_a_line(shell, words):
     assert code == 1
     assert errors.splitlines()[-1:] == [line for line in errors.splitlines() if 'No space left on device' in line]
     assert 'Traceback' not in errors and 'Exception ignored' not in errors
+
+
+@pytest.mark.parametrize('options', [[], ['--json']])
+def test_a_submission_that_cannot_be_shown_is_told_all_the_same(shell, options):
+    code, _, errors = in_shell(shell, ['submit', *LOCAL[1:], *options, '--', 'true'], '>/dev/full')
+    assert code == 1
+    (line,) = errors.splitlines()
+    assert 'the job was submitted (' in line and 'No space left on device' in line
+    shown = shell('ls', '--json')
+    (job,) = json.loads(shown.stdout)
+    assert f'({job["id"]} {job["native_id"]})' in line
 
 
 @pytest.mark.parametrize('options', [['--directory', '/nosuch'], ['--pre-launch', '/nosuch']])

@@ -242,9 +242,13 @@ class TestWait:
         thread.join()
         assert results == [job.status]
 
-    @pytest.mark.parametrize('timeout', [1, 1.5, 'x'])
-    def test_the_timeout_is_a_timedelta(self, timeout: Any) -> None:
-        with pytest.raises(TypeError, match='timeout'):
+    @pytest.mark.parametrize('timeout', [0, 0.001, -1, timedelta(0), timedelta(seconds=-1)])
+    def test_the_timeout_is_in_seconds_or_a_timedelta(self, timeout: Any) -> None:
+        assert Job().wait(timeout) is None
+
+    @pytest.mark.parametrize(('timeout', 'error'), [('x', TypeError), (True, TypeError), (float('nan'), ValueError)])
+    def test_what_is_no_timeout(self, timeout: Any, error: type[Exception]) -> None:
+        with pytest.raises(error, match='timeout'):
             Job().wait(timeout)
 
     @pytest.mark.parametrize('targets', ['ACTIVE', ['ACTIVE'], [1]])

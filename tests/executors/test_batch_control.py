@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from simple_dialect import FakeRunner, SimpleExecutor, TellingExecutor, folder_of, result
@@ -117,12 +118,19 @@ def answering(table: Mapping[str, CommandResult]) -> Callable[[Sequence[str], Pa
 
 def test_a_cancel_of_jobs_that_the_scheduler_has_forgotten_is_none(tmp_path: Path, runner: FakeRunner) -> None:
     """It says nothing against it, as scancel does; and they did not end by it."""
-    executor = made(KnowingExecutor, tmp_path, runner)
-    jobs = submitted(executor, runner, '1', '2', '3')
-    runner.answers.update(cancel=result(), origins=result(f'2 {folder_of(executor, jobs[1]).path}\n'.encode()))
-    executor.cancel_many(jobs)
-    assert commands(runner, 'cancel') == [['2']]
+    with made(KnowingExecutor, tmp_path, runner) as executor:
+        jobs = submitted(executor, runner, '1', '2', '3')
+        runner.answers.update(cancel=result(), origins=result(f'2 {folder_of(executor, jobs[1]).path}\n'.encode()))
+        executor.cancel_many(jobs)
+        assert commands(runner, 'cancel') == [['2']]
     assert noted(executor, jobs) == ['2']
+
+
+@pytest.mark.parametrize('given', [None, 7, 'x', [None]])
+def test_what_is_no_job_is_refused(able: SimpleExecutor, given: Any) -> None:
+    for act in (able.cancel, able.hold, able.release, able.native_record, able.cancel_many):
+        with pytest.raises(TypeError):
+            act(given)
 
 
 # -- many at once

@@ -525,8 +525,7 @@ def test_the_record_of_a_job_that_waited_in_vain() -> None:
 # -- over without a trace of its script: it never began
 
 
-BY_EXIT = [seen(JobState.FAILED, ExitReason.EXITED, code=1), seen(JobState.FAILED, code=1),
-           seen(JobState.COMPLETED, ExitReason.EXITED, code=0), seen(JobState.COMPLETED, code=0)]
+BY_EXIT = [seen(JobState.FAILED, ExitReason.EXITED, code=1), seen(JobState.FAILED, code=1)]
 
 
 @pytest.mark.parametrize('place', ['queue', 'accounting', 'last_seen'])
@@ -540,7 +539,7 @@ def test_a_script_that_left_no_trace_never_began(place: str, said: Observation) 
     assert judgement.exit_info.message == 'The script of the job never began.'
 
 
-@pytest.mark.parametrize('said', BY_EXIT)
+@pytest.mark.parametrize('said', [*BY_EXIT, seen(JobState.COMPLETED, ExitReason.EXITED, code=0), seen(JobState.COMPLETED, code=0)])
 def test_a_script_that_ended_before_the_launch_launched_nothing(said: Observation) -> None:
     given = evidence(said, leaves_record=True, traceless_for=119.9, left_preparing=True, progress=[entered(JobState.STAGE_IN)])
     assert_lives(given, None)
@@ -560,7 +559,8 @@ def test_what_the_scheduler_says_of_a_script_that_never_began_is_told() -> None:
     (seen(JobState.FAILED, ExitReason.NODE_FAILURE), JobState.FAILED, ExitReason.NODE_FAILURE, None),
     (seen(JobState.FAILED, ExitReason.TIMEOUT), JobState.FAILED, ExitReason.TIMEOUT, None),
     (seen(JobState.FAILED, ExitReason.SIGNALED, code=137, signal=9), JobState.FAILED, ExitReason.SIGNALED, 137),
-    (seen(JobState.CANCELED, ExitReason.CANCELED), JobState.CANCELED, ExitReason.CANCELED, None)])
+    (seen(JobState.CANCELED, ExitReason.CANCELED), JobState.CANCELED, ExitReason.CANCELED, None),
+    (seen(JobState.COMPLETED, ExitReason.EXITED, code=0), JobState.COMPLETED, ExitReason.EXITED, 0)])
 def test_any_other_end_without_a_trace_is_the_schedulers(
         said: Observation, state: JobState, reason: ExitReason, code: int | None) -> None:
     assert_ended(evidence(said, traceless_for=0.0), state, reason, code)

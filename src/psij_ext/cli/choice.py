@@ -36,7 +36,7 @@ class Choice:
 
 def choose(asked: str | None) -> Choice:
     """Choose the executor that was asked for, else the scheduler of this machine, else the machine itself."""
-    if asked:
+    if asked is not None:
         return _read_choice(asked)
     chosen = os.environ.get(EXECUTOR_VARIABLE)
     if chosen:
@@ -70,7 +70,7 @@ def explained(choice: Choice) -> Iterator[None]:
     try:
         yield
     except (PluginError, SubmitException, CommandError) as error:
-        if choice.why is None:
+        if choice.why is None or isinstance(error.__cause__, OSError):  # as where the disk is full
             raise
         why = f'{choice.name} was chosen because {choice.why}, and --executor chooses another'
         raise Failure(f'{told(error)}; {why}') from error

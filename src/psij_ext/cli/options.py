@@ -63,7 +63,7 @@ def read_attribute(text: str) -> tuple[str, str | None]:
     return name, value if equals else None
 
 
-def _reader(read: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
+def _reader(read: Callable[[Any], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
     """Make the callback of an option that reads its value, or each of its values."""
 
     def read_given(ctx: click.Context, parameter: click.Parameter, given: Any) -> Any:
@@ -75,6 +75,12 @@ def _reader(read: Callable[[str], Any]) -> Callable[[click.Context, click.Parame
             raise click.BadParameter(str(error), ctx, parameter) from error
 
     return read_given
+
+
+def _finite(seconds: float) -> float:
+    if not math.isfinite(seconds):
+        raise ValueError(f'{seconds} is no number of seconds')
+    return seconds
 
 
 _path = click.Path(path_type=Path)
@@ -119,8 +125,8 @@ _JOB_OPTIONS = (
 )
 
 _SUBMISSION_OPTIONS = (
-    click.option('--retry', type=click.FloatRange(min=0), metavar='SECONDS', default=60, show_default=True,
-                 help='For how long to try again where the scheduler is busy or gives no answer.'),
+    click.option('--retry', type=click.FloatRange(min=0), callback=_reader(_finite), metavar='SECONDS', default=60,
+                 show_default=True, help='For how long to try again where the scheduler is busy or gives no answer.'),
     click.option('--key', metavar='TEXT', help='A name for this submission: where one was made under it before, '
                  'its job is followed, and nothing is submitted.'),
     click.option('--after-ok', metavar='JOB', multiple=True, help='Begin when this job has completed; if it does not, '

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from psij_ext.cli.errors import examples
+from psij_ext.cli.errors import Failure, examples
 from psij_ext.cli.options import job_options, json_option, submission_options
 from psij_ext.cli.output import print_json
 from psij_ext.cli.records import job_record
@@ -29,7 +29,12 @@ def command(as_json: bool, **options: Any) -> None:
     """
     submitted = submit_job(options)
     with submitted.executor:
-        if as_json:
-            print_json(job_record(submitted.job, submitted.folder, submitted.executor.name))
-        else:
-            click.echo(f'{submitted.folder.job_id} {submitted.job.native_id}')
+        ids = f'{submitted.folder.job_id} {submitted.job.native_id}'
+        try:
+            if as_json:
+                print_json(job_record(submitted.job, submitted.folder, submitted.executor.name))
+            else:
+                click.echo(ids)
+        except OSError as error:
+            raise Failure(
+                f'the job was submitted ({ids}), but standard output cannot be written: {error.strerror}') from error

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Callable, Union
 
-from psij_ext.core.checks import Field, describe, instance_of, list_of_instances, optional
+from psij_ext.core.checks import Field, describe, instance_of, list_of_instances, number, optional
 from psij_ext.core.control import AnySeconds, AnySignal, read_warning
 from psij_ext.core.exit_info import ExitInfo
 from psij_ext.core.spec import JobSpec
@@ -182,7 +182,7 @@ class Job:
 
     def wait(
         self,
-        timeout: timedelta | None = None,
+        timeout: AnySeconds | None = None,
         target_states: JobState | Sequence[JobState] | None = None,
     ) -> JobStatus | None:
         """Wait until the job is over, or has come as far as one of some states.
@@ -190,10 +190,11 @@ class Job:
         A state that was reached once stays reached, even if the job is queued again; a job that is over has
         come as far as any.
 
-        :param timeout: how long to wait; None for ever.
+        :param timeout: how long to wait, as a timedelta or in seconds; None for ever.
         :param target_states: a state or several; the final ones if None or empty.
         :return: the job's status, or None if the time is up.
         :raises TypeError: if an argument has a wrong type.
+        :raises ValueError: if a number of seconds is none.
         """
         seconds = _timeout_seconds(timeout)
         order = _lowest_order(target_states)
@@ -324,9 +325,8 @@ def _missed(before: JobState, status: JobStatus) -> tuple[JobStatus, ...]:
 def _timeout_seconds(timeout: object) -> float | None:
     if timeout is None:
         return None
-    if not isinstance(timeout, timedelta):
-        raise TypeError(f'Job.wait: the timeout must be a timedelta, got {describe(timeout)}')
-    return min(max(timeout.total_seconds(), 0.0), threading.TIMEOUT_MAX)
+    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else number('Job.wait: timeout', timeout)
+    return min(max(seconds, 0.0), threading.TIMEOUT_MAX)
 
 
 def _lowest_order(target_states: JobState | Sequence[JobState] | None) -> int:

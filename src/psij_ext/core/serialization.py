@@ -78,7 +78,11 @@ class JSONSerializer(Serializer):
         :raises TypeError: if a field has a wrong type.
         :raises ValueError: if the text is no such object, or a field is unknown or has a wrong value.
         """
-        content = _object('JobSpec', json.loads(s))
+        try:
+            loaded = json.loads(s)
+        except RecursionError as error:
+            raise ValueError('JobSpec: the text is nested too deeply.') from error
+        content = _object('JobSpec', loaded)
         version = content.pop('format_version', None)
         if isinstance(version, bool) or version != FORMAT_VERSION:
             raise ValueError(

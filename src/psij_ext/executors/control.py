@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import AbstractSet, NamedTuple
 
+from psij_ext.core import checks
 from psij_ext.core.control import AnySeconds, AnySignal, FirstWarning, cannot_hold, read_warning
 from psij_ext.core.interfaces import JobExecutor
-from psij_ext.core.job import Job
+from psij_ext.core.job import Job, list_of_jobs
 from psij_ext.exceptions import CommandError, FolderUnreadable, InvalidJobException, NotAllCancelled, SubmitException
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.monitor import StatusMonitor
@@ -104,13 +105,13 @@ class ControllingExecutor(JobExecutor):
     # -- the interface, which `JobControl` describes
 
     def cancel(self, job: Job, *, signal: AnySignal | None = None, grace: AnySeconds | None = None) -> None:
-        for failure in self._cancel([job], read_warning(signal, grace)).values():
+        for failure in self._cancel(list_of_jobs('cancel: job', [job]), read_warning(signal, grace)).values():
             raise failure
 
     def cancel_many(
         self, jobs: Iterable[Job], *, signal: AnySignal | None = None, grace: AnySeconds | None = None
     ) -> None:
-        chosen = {job.id: job for job in jobs}
+        chosen = {job.id: job for job in list_of_jobs('cancel_many: jobs', jobs)}
         failures = self._cancel(list(chosen.values()), read_warning(signal, grace))
         if failures:
             raise NotAllCancelled(failures, len(chosen))
@@ -135,8 +136,9 @@ class ControllingExecutor(JobExecutor):
         """Return the native id of a job that was submitted or attached here.
 
         :raises InvalidJobException: if it was not.
+        :raises TypeError: if it is no job.
         """
-        if job.executor is not self:
+        if checks.instance_of(Job)('job', job).executor is not self:
             raise InvalidJobException(f'Job {job.id} was not submitted to this executor.')
         if job.native_id is None:
             raise InvalidJobException(

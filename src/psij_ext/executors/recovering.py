@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import Callable, List, Set
 
+from psij_ext.core import checks
 from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
 from psij_ext.exceptions import FolderUnreadable, PsijExtError
@@ -67,7 +68,7 @@ class RecoveringExecutor(ReturningExecutor):
         :raises FolderUnreadable: if the work directory cannot be read now. A job whose own folder cannot be is left for
             the next time.
         """
-        wanted = self.config.session if session is None else session
+        wanted = self.config.session if session is None else checks.nonempty_text('recover: session', session)
         left = [(journal, folder) for journal, folder in JobFolder.journals(JobFolder.all(self.work_directory))
                 if self._is_left(journal) and (journal.submission or {}).get('session') == wanted]
         self._settle_open(folder for journal, folder in left if journal.is_open)

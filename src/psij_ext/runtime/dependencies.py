@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from psij_ext.core.state import JobState
 from psij_ext.exceptions import FolderUnreadable
 from psij_ext.runtime.ending import kept_end
@@ -20,22 +22,28 @@ def why_in_vain(folder: JobFolder) -> str | None:
         for native_ids, wants_success in ((dependencies.after_ok, True), (dependencies.after_not_ok, False)):
             for native_id in native_ids:
                 other = JobFolder.find(folder.path.parent, native_id)
-                state = None if other is None else _end_of(other)
-                if state is not None and (state is JobState.COMPLETED) != wants_success:
+                end = None if other is None else _end_of(other)
+                if end is not None and end.is_success != wants_success:
                     return (f'Job {native_id}, which was to {"complete" if wants_success else "fail"} before it, '
-                            f'is {state}.')
+                            f'{end.words}.')
     except FolderUnreadable:
         return None
     return None
 
 
-def _end_of(folder: JobFolder) -> JobState | None:
-    """Give the state in which a job ended: what was found out, or else what its script says."""
+class _End(NamedTuple):
+    is_success: bool
+    words: str
+
+
+def _end_of(folder: JobFolder) -> _End | None:
+    """Tell how a job ended: what was found out, or else what its script says."""
     end = kept_end(folder)
     if end is not None:
-        return end[0].state
+        return _End(end[0].state is JobState.COMPLETED, f'is {end[0].state}')
     record = folder.read_exit()
     if record is None:
         return None
-    well = record.exit_code == 0 and record.launched and not record.term_seen
-    return JobState.COMPLETED if well else JobState.FAILED
+    if record.term_seen:
+        return _End(False, 'was ended by TERM')
+    return _End(record.exit_code == 0 and record.launched, f'ended with exit code {record.exit_code}')
