@@ -56,14 +56,14 @@ def script_context(
     command = launch_command(job, launcher)
     is_near = launcher.keeps_process_tree(job, scheduled=scheduled)
     return {
-        'job_id': job.id, 'folder': str(folder), 'nonce': nonce,
+        'is_array': False, 'job_id': job.id, 'folder': str(folder), 'nonce': nonce,
         'mailbox': '' if mailbox is None else str(mailbox),
         'log_file': str(launcher.config.launcher_log_file or ''),
         'directory': str(spec.directory),
         'stdin_path': str(spec.stdin_path or '/dev/null'),
         'stdout_path': str(spec.stdout_path or f'{folder}/stdout'),
         'stderr_path': str(spec.stderr_path or f'{folder}/stderr'),
-        'joined': _is_one_file(spec.stdout_path, spec.stderr_path),
+        'joined': is_one_file(spec.stdout_path, spec.stderr_path),
         'pre_launch': _optional_path(spec.pre_launch), 'post_launch': _optional_path(spec.post_launch),
         'launch_command': command,
         'scheduled': scheduled, 'measures': is_near,
@@ -76,7 +76,7 @@ def script_context(
     }
 
 
-def _is_one_file(stdout: Path | None, stderr: Path | None) -> bool:
+def is_one_file(stdout: Path | None, stderr: Path | None) -> bool:
     """Two outputs to one file, under whatever names, must be opened once: each would overwrite the other."""
     if stdout is None or stderr is None:
         return False
@@ -101,11 +101,13 @@ def make_absolute(spec: JobSpec, here: Path) -> JobSpec:
     return spec
 
 
-def launch_command(job: Job, launcher: Launcher) -> list[str]:
+def launch_command(job: Job, launcher: Launcher, wrapped_job: Job | None = None) -> list[str]:
     """Give the argv that starts the job's processes, with the spec's environment set for them alone.
 
     The environment is set by `env`, inside the launcher: so it reaches processes on other nodes, holds names
     that bash reserves, and a PATH or LD_PRELOAD that is meant for the job harms neither script nor launcher.
+
+    :param wrapped_job: a job that stands for this one together with its environment; for many jobs it may be the same.
     """
     spec = job.spec
     if spec is None or spec.executable is None:
@@ -118,7 +120,9 @@ def launch_command(job: Job, launcher: Launcher) -> list[str]:
         command = ['/usr/bin/nice', '-n', '0', '--', *command]
     wrapped.executable = '/usr/bin/env'
     wrapped.arguments = ['--', *(f'{name}={value}' for name, value in spec.environment.items()), *command]
-    return launcher.get_launch_command(Job(wrapped))
+    wrapped_job = wrapped_job or Job()
+    wrapped_job.spec = wrapped
+    return launcher.get_launch_command(wrapped_job)
 
 
 def export_lines(environment: Mapping[str, str]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import re
 import secrets
-import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count, islice, repeat
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,23 @@ _UNQUOTED = ('{', '&')
 _TOLD_BY_REPR = frozenset((type(None), bool, int, float, str, list, tuple, dict, object))
 # No value that anybody gives can hold it, and it needs no quotes in a shell.
 _MARK = f'@{secrets.token_hex(16)}@'
+_VERBATIM_MARK = f'@{secrets.token_hex(16)}'
 _COMMON_TEMPLATES = ('prologue', 'epilogue', 'launch')
 _PLAIN_WORD = re.compile(r'[\w@%+=:,./-]+', re.ASCII)
+# The same, and what stands between words, which no word can hold.
+_PLAIN_BYTES = bytes(byte for byte in range(128) if _PLAIN_WORD.fullmatch(chr(byte))) + b'\0'
 _CONTROL_CHARACTERS = re.compile('[\x00-\x1f\x7f]')
 _ANSI_C_ESCAPES = {'\\': '\\\\', "'": "\\'", '\n': '\\n', '\r': '\\r', '\t': '\\t'}
+
+
+@dataclass(frozen=True)
+class Verbatim:
+    """A piece of a script, such as `"$psij_index"`, that is written as it stands; no value of a job's is in it."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def quote(text: str) -> str:
@@ -43,10 +56,18 @@ def quote(text: str) -> str:
     if _PLAIN_WORD.fullmatch(text) is not None:
         return text
     if _CONTROL_CHARACTERS.search(text) is None:
-        return shlex.quote(text)
+        return "'" + text.replace("'", "'\"'\"'") + "'"
     escaped = re.sub(r"[\\'\x00-\x1f\x7f]",
                      lambda match: _ANSI_C_ESCAPES.get(match[0], f'\\x{ord(match[0]):02x}'), text)
     return f"$'{escaped}'"
+
+
+def quote_words(words: Sequence[str]) -> str:
+    """Write strings as words of a bash script with blanks between them; most of them need no quotes."""
+    joined = '\0'.join(words)
+    if '' in words or joined.encode('ascii', 'replace').translate(None, _PLAIN_BYTES):
+        return ' '.join(map(quote, words))
+    return joined.replace('\0', ' ')
 
 
 _RENDERER = pystache.Renderer(escape=quote, missing_tags='strict', string_encoding='utf-8')
@@ -66,11 +87,16 @@ def full_script(directives: str, context: Mapping[str, object]) -> str:
 
 
 def _render(context: Mapping[str, object], *templates: Path) -> str:
+    pieces = {key: value for key, value in context.items() if type(value) is Verbatim}
+    marked = {key: f'{_VERBATIM_MARK}{number}@' for number, key in enumerate(pieces)}
     try:
-        return _template(*templates).render(context)
+        filled = _template(*templates).render({**context, **marked} if pieces else context)
     except (PystacheError, ParsingError, OSError) as error:
         names = ', '.join(map(str, templates))
         raise InvalidJobException(f'The template {names} cannot be filled in: {error}', error) from error
+    for key, mark in marked.items():
+        filled = filled.replace(mark, pieces[key].text)
+    return filled
 
 
 class _Template:
