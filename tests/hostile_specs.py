@@ -123,10 +123,11 @@ class Hostile:
     def __repr__(self) -> str:
         return f'Hostile({_shown.repr(vars(self))})'
 
-    def spec(self, root: Path, ground: Ground) -> JobSpec:
+    def spec(self, root: Path, ground: Ground, *, stages: bool = True) -> JobSpec:
         """Make the files of the job, and return its description.
 
         :param root: a folder that the job has for itself.
+        :param stages: whether files are staged, and cleaned up.
         """
         directory, program, stdin, stdout, stderr, pre, post, source, staged = self._paths(root)
         directory.mkdir()
@@ -137,15 +138,17 @@ class Hostile:
         post.write_bytes(as_bytes(f'printf %s "$SEEN_BEFORE" > {shlex.quote(str(root))}/after\n'))
         source.write_bytes(_EVERY_BYTE)
         given = (lambda path: Path(path.name)) if self.relative else (lambda path: path)
+        staging = {
+            'stage_in': {StageIn(source, given(staged))}, 'stage_out': {StageOut(given(staged), root / 'out' / staged.name)},
+            'cleanup': {given(staged)}}
         return JobSpec(
             f'./{program.name}' if self.relative else str(program), self.arguments, directory, self.name,
             environment=self.environment, stdin_path=given(stdin), stdout_path=given(stdout),
             stderr_path=given(stdout if self.joined else stderr), pre_launch=pre, post_launch=post,
-            stage_in={StageIn(source, given(staged))}, stage_out={StageOut(given(staged), root / 'out' / staged.name)},
-            cleanup={given(staged)}, attributes=JobAttributes(
-                account=self.comment, custom_attributes={'slurm.comment': self.comment}))
+            attributes=JobAttributes(account=self.comment, custom_attributes={'slurm.comment': self.comment}),
+            **(staging if stages else {}))  # type: ignore[arg-type]
 
-    def check(self, root: Path) -> None:
+    def check(self, root: Path, *, stages: bool = True) -> None:
         """Make sure that the job was started as it was described, and wrote where it was told to."""
         directory, program, stdin, stdout, stderr, pre, post, source, staged = self._paths(root)
         assert {*directory.iterdir()} == {program, stdin, stdout, pre, post, source, stdout if self.joined else stderr}
@@ -163,7 +166,7 @@ class Hostile:
         assert sorted(item for item in environment if item[0] in given) == sorted(given.items())
         assert told['directory'] == os.fsencode(directory)
         assert told['input'] == self.input
-        assert (root / 'out' / staged.name).read_bytes() == _EVERY_BYTE
+        assert not stages or (root / 'out' / staged.name).read_bytes() == _EVERY_BYTE
         assert (root / 'after').read_text() == 'yes'
 
     def _paths(self, root: Path) -> list[Path]:

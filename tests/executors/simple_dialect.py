@@ -97,6 +97,18 @@ class SimpleExecutor(BatchSchedulerExecutor):
         return Site('simple', tuple(int(part) for part in result.text.strip().split('.')))
 
 
+class ArrayExecutor(SimpleExecutor):
+    """Its scheduler knows arrays: the elements of `7` are `7_0`, `7_1`, ..., ten at most."""
+
+    index_pattern = '%i'
+
+    def get_array_option(self, count: int, throttle: int | None = None) -> list[str]:
+        return [f'--array={count}' if throttle is None else f'--array={count}/{throttle}']
+
+    def most_elements(self) -> int:
+        return 10
+
+
 class TellingExecutor(SimpleExecutor):
     """Its scheduler tells from which folders all jobs were submitted: a line for each, an id and a path."""
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,12 +17,17 @@ from psij_ext.core.job import Job
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.launchers.single import SingleLauncher
-from psij_ext.runtime.jobfolder import ExitRecord, JobFolder
+from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.records import ExitRecord, parse_exit_record, parse_progress
 from psij_ext.runtime.script import export_lines, make_absolute, script_context
+from psij_ext.runtime.tasks import TASKS, array_context
 from psij_ext.runtime.templates import full_script
 
 # What a scheduler's own template has at the least.
 DIRECTIVES = '#!/bin/bash\npsij_native_id=$FAKE_ID\n'
+ARRAY_DIRECTIVES = (
+    '#!/bin/bash\npsij_array_id=$FAKE_ID psij_index=$FAKE_INDEX psij_native_id=${FAKE_ID}_$FAKE_INDEX\n'
+    'psij_raw_id=$psij_native_id\n')
 # Where a script looks for the Python that tells it how much memory its command took.
 PYTHONS = ('/usr/bin/python3', '/usr/libexec/platform-python')
 # A test runs twice: on a machine where there is such a Python, and on one without.
@@ -111,6 +116,54 @@ class Scripted:
 
     def is_active(self) -> bool:
         return any(state is JobState.ACTIVE for _, state in self.states)
+
+
+class ScriptedArray:
+    """The script of an array, to be run by bash for one element after the other."""
+
+    def __init__(self, specs: Sequence[JobSpec], root: Path, launcher: Launcher | None = None,
+                 carried: Mapping[str, str] | None = None, replaced: Mapping[str, str] | None = None) -> None:
+        self.mailbox, self.folder = root / 'box', JobFolder.create(root / 'work', 'the-array')
+        self.mailbox.mkdir(parents=True, exist_ok=True)
+        context, self.table = array_context(
+            [Job(make_absolute(spec, root)) for spec in specs], launcher or SingleLauncher(), folder=self.folder.path,
+            nonce='n', mailbox=self.mailbox)
+        script = full_script(ARRAY_DIRECTIVES, {**context, 'carries_environment': carried is not None})
+        if carried is not None:
+            self.folder.write_environment(export_lines(carried))
+        for text, instead in (replaced or {}).items():
+            assert text in script
+            script = script.replace(text, instead)
+        self.folder.write_script(script)
+        (self.folder.path / TASKS).write_bytes(self.table)
+
+    def start(self, index: int | str, array_id: str = '12', env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+        """Start the script of an element in a session of its own, with what it writes going to a file of its own."""
+        environment = {'PATH': os.environ['PATH'], 'HOME': '/', **(env or {}), 'FAKE_ID': array_id, 'FAKE_INDEX': str(index)}
+        with self.file(index, 'scheduler.out').open('ab') as output:
+            return subprocess.Popen(
+                ['/bin/bash', self.folder.script_path], env=environment, stdin=subprocess.DEVNULL, stdout=output,
+                stderr=output, cwd='/', start_new_session=True)
+
+    def run(self, index: int | str, array_id: str = '12', env: Mapping[str, str] | None = None) -> int:
+        """Run the script of an element to its end; return its exit code."""
+        return self.start(index, array_id, env).wait(30)
+
+    def file(self, index: int | str, name: str) -> Path:
+        return self.folder.path / f'{index}.{name}'
+
+    def record(self, index: int) -> ExitRecord:
+        record = parse_exit_record(self.file(index, 'exit').read_text())
+        assert record is not None, self.words(index)
+        return record
+
+    def states(self, index: int) -> list[tuple[int, JobState]]:
+        lines = self.file(index, 'progress').read_text().splitlines()
+        return [(entry.attempt, entry.state) for entry in map(parse_progress, lines)]
+
+    def words(self, index: int | str) -> str:
+        """What the script itself wrote."""
+        return self.file(index, 'scheduler.out').read_text(errors='replace')
 
 
 Make = Callable[..., Scripted]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from job_scripts import PYTHONS, Scripted
+from job_scripts import PYTHONS, Scripted, ScriptedArray
 
 from hostile_specs import HOSTILE_JOBS, INJECTIONS, TEXTS, Ground, Hostile, file_name
 from psij_ext.core.serialization import JSONSerializer
@@ -42,6 +43,32 @@ def test_what_is_described_is_what_is_run(tmp_path: Path, examples: int) -> None
         hostile.check(root)
         assert not ground.canary.exists()
         shutil.rmtree(root.parent)
+
+    run()
+
+
+@pytest.mark.parametrize('examples', [25, pytest.param(2000, marks=pytest.mark.soak)])
+def test_what_is_described_is_what_each_element_of_an_array_runs(tmp_path: Path, examples: int) -> None:
+    ground = Ground(tmp_path)
+
+    @settings(max_examples=examples)
+    @given(members=st.lists(HOSTILE_JOBS, min_size=2, max_size=3), place=TEXTS.map(file_name), carried=st.booleans(),
+           launcher=st.sampled_from([SingleLauncher, MultipleLauncher]))
+    def run(members: list[Hostile], place: str, carried: bool, launcher: type[SingleLauncher | MultipleLauncher]) -> None:
+        top = Path(tempfile.mkdtemp(dir=tmp_path), place)
+        inherited = members[0].inherited
+        members = [replace(each, joined=members[0].joined, inherited=inherited) for each in members]
+        roots = [top / f'job {number}' for number in range(len(members))]
+        for root in roots:
+            root.mkdir(parents=True)
+        specs = [each.spec(root, ground, stages=False) for each, root in zip(members, roots)]
+        array = ScriptedArray(specs, top / 'jobs', launcher(), inherited if carried else None, FAST)
+        for index, (member, root) in enumerate(zip(members, roots)):
+            code = array.run(index, env={**ground.variables, **({} if carried else inherited)})
+            assert (code, array.words(index), array.record(index).phase) == (0, '', 'done')
+            member.check(root, stages=False)
+        assert not ground.canary.exists()
+        shutil.rmtree(top.parent)
 
     run()
 

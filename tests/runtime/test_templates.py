@@ -16,7 +16,7 @@ from psij_ext.core.spec import JobSpec
 from psij_ext.exceptions import InvalidJobException
 from psij_ext.launchers.single import SingleLauncher
 from psij_ext.runtime.script import script_context
-from psij_ext.runtime.templates import full_script, quote, render
+from psij_ext.runtime.templates import Verbatim, full_script, quote, render
 
 # -- quoting
 
@@ -52,6 +52,15 @@ def test_values_are_quoted_and_sections_repeat(template: Path) -> None:
     template.write_text('{{a}} {{#list}}<{{.}}>{{/list}} {{#off}}no{{/off}}{{^off}}yes{{/off}} {{number}}')
     shown = render(template, {'a': 'x y', 'list': ['', 'a b', '{{a}}', '<&>'], 'off': None, 'number': 7})
     assert shown == "'x y' <''><'a b'><'{{a}}'><'<&>'> yes 7"
+
+
+def test_a_piece_of_a_script_stands_as_it_is_and_texts_that_look_like_it_are_quoted(template: Path) -> None:
+    template.write_text('{{a}} {{b}} {{#a}}{{a}}{{/a}} {{c}} {{{a}}} {{job.id}}')
+    context = {'a': Verbatim('"$x"'), 'b': '"$x"', 'c': Verbatim('$y'), 'job': SimpleNamespace(id='1 2')}
+    assert render(template, context) == '"$x" \'"$x"\' "$x" $y "$x" \'1 2\''
+    template.with_name('other').write_text('{{a}} {{b}}')
+    assert render(template.with_name('other'), context) == '"$x" \'"$x"\''
+    assert render(template.with_name('other'), {'a': '$x', 'b': Verbatim('$x')}) == "'$x' $x"
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

@@ -56,14 +56,14 @@ def script_context(
     command = launch_command(job, launcher)
     is_near = launcher.keeps_process_tree(job, scheduled=scheduled)
     return {
-        'job_id': job.id, 'folder': str(folder), 'nonce': nonce,
+        'is_array': False, 'job_id': job.id, 'folder': str(folder), 'nonce': nonce,
         'mailbox': '' if mailbox is None else str(mailbox),
         'log_file': str(launcher.config.launcher_log_file or ''),
         'directory': str(spec.directory),
         'stdin_path': str(spec.stdin_path or '/dev/null'),
         'stdout_path': str(spec.stdout_path or f'{folder}/stdout'),
         'stderr_path': str(spec.stderr_path or f'{folder}/stderr'),
-        'joined': _is_one_file(spec.stdout_path, spec.stderr_path),
+        'joined': is_one_file(spec.stdout_path, spec.stderr_path),
         'pre_launch': _optional_path(spec.pre_launch), 'post_launch': _optional_path(spec.post_launch),
         'launch_command': command,
         'scheduled': scheduled, 'measures': is_near,
@@ -76,7 +76,7 @@ def script_context(
     }
 
 
-def _is_one_file(stdout: Path | None, stderr: Path | None) -> bool:
+def is_one_file(stdout: Path | None, stderr: Path | None) -> bool:
     """Two outputs to one file, under whatever names, must be opened once: each would overwrite the other."""
     if stdout is None or stderr is None:
         return False

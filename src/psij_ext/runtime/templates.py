@@ -7,6 +7,7 @@ import re
 import secrets
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count, islice, repeat
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,21 @@ _UNQUOTED = ('{', '&')
 _TOLD_BY_REPR = frozenset((type(None), bool, int, float, str, list, tuple, dict, object))
 # No value that anybody gives can hold it, and it needs no quotes in a shell.
 _MARK = f'@{secrets.token_hex(16)}@'
+_VERBATIM_MARK = f'@{secrets.token_hex(16)}'
 _COMMON_TEMPLATES = ('prologue', 'epilogue', 'launch')
 _PLAIN_WORD = re.compile(r'[\w@%+=:,./-]+', re.ASCII)
 _CONTROL_CHARACTERS = re.compile('[\x00-\x1f\x7f]')
 _ANSI_C_ESCAPES = {'\\': '\\\\', "'": "\\'", '\n': '\\n', '\r': '\\r', '\t': '\\t'}
+
+
+@dataclass(frozen=True)
+class Verbatim:
+    """A piece of a script, such as `"$psij_index"`, that is written as it stands; no value of a job's is in it."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def quote(text: str) -> str:
@@ -66,11 +78,16 @@ def full_script(directives: str, context: Mapping[str, object]) -> str:
 
 
 def _render(context: Mapping[str, object], *templates: Path) -> str:
+    pieces = {key: value for key, value in context.items() if type(value) is Verbatim}
+    marked = {key: f'{_VERBATIM_MARK}{number}@' for number, key in enumerate(pieces)}
     try:
-        return _template(*templates).render(context)
+        filled = _template(*templates).render({**context, **marked} if pieces else context)
     except (PystacheError, ParsingError, OSError) as error:
         names = ', '.join(map(str, templates))
         raise InvalidJobException(f'The template {names} cannot be filled in: {error}', error) from error
+    for key, mark in marked.items():
+        filled = filled.replace(mark, pieces[key].text)
+    return filled
 
 
 class _Template:

@@ -13,7 +13,7 @@ import os
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import Dict, List, Mapping, Sequence, Tuple
+from typing import Dict, Hashable, List, Mapping, Sequence, Tuple
 
 from psij_ext.core.control import FirstWarning
 from psij_ext.core.dependencies import NO_DEPENDENCIES, Dependencies
@@ -29,6 +29,7 @@ from psij_ext.exceptions import (
     SubmitException,
     SubmitUncertain,
 )
+from psij_ext.executors.batch.arrays import common_name, shape_of
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
 from psij_ext.executors.batch.control import SchedulerControl
 from psij_ext.executors.batch.dialect import SchedulerDialect
@@ -53,6 +54,7 @@ from psij_ext.runtime.limits import size_of
 from psij_ext.runtime.schedule import Pace, Rhythm
 from psij_ext.runtime.script import export_lines, script_context
 from psij_ext.runtime.settlement import Origins
+from psij_ext.runtime.tasks import array_context
 
 logger = logging.getLogger(__name__)
 
@@ -133,6 +135,48 @@ class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
             job, self._launcher(spec), folder=folder.path, nonce=nonce, mailbox=mailbox)
         script, command = Rendering(self.name, self).render(job, context, folder.script_path, dependencies)
         return script, self._pinned(command)
+
+    def array_shape(self, job: Job) -> Hashable | None:
+        """Return what jobs must have in common to be submitted as one array; None for a job that goes by itself.
+
+        :param job: the job, with absolute paths.
+        """
+        spec = job.spec
+        if spec is None or type(self).get_array_option is SchedulerDialect.get_array_option:
+            return None
+        try:
+            return shape_of(job, spec, self._launcher(spec))
+        except InvalidJobException:
+            return None  # on its own it will say why it cannot be submitted
+
+    def render_array(
+        self, jobs: Sequence[Job], folder_path: Path, nonce: str, mailbox: Path | None = None,
+        dependencies: Dependencies = NO_DEPENDENCIES, throttle: int | None = None,
+    ) -> tuple[str, List[str], bytes]:
+        """Return the submit script of an array, the command that submits it, and the table of what its elements do.
+
+        Nothing is written or run. Where one of the jobs
+        is at fault, it says so when it is submitted by itself.
+
+        :param jobs: the elements in their order, jobs with absolute paths, of one `array_shape`.
+        :param folder_path: the folder that the script is to use; its name is that of the array in our records.
+        :param nonce: the name of the submission.
+        :param mailbox: where the script leaves its hints.
+        :param dependencies: the jobs that all of them wait for.
+        :param throttle: how many of them may run at once; None for as many as there is room for.
+        :return: the third is for the file `runtime.tasks.TASKS` in the folder.
+        :raises InvalidJobException: if the scheduler cannot express a field of a job, or has no arrays.
+        """
+        first = jobs[0]
+        option = self.get_array_option(len(jobs), throttle)
+        if first.spec is None or option is None:
+            raise InvalidJobException(f'The executor {self.name} cannot submit job {first.id} as a part of an array.')
+        context, tasks = array_context(
+            jobs, self._launcher(first.spec), folder=folder_path, nonce=nonce, mailbox=mailbox)
+        context['name'] = common_name([job.spec.name or '' for job in jobs if job.spec is not None])
+        script, command = Rendering(self.name, self).render(
+            first, context, JobFolder(folder_path).script_path, dependencies, option)
+        return script, self._pinned(command), tasks
 
     @property
     def _lets_jobs_wait(self) -> bool:

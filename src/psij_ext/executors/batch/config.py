@@ -57,6 +57,8 @@ class BatchSchedulerExecutorConfig(JobExecutorConfig):
         the work directory alone.
     :param command_paths: the files of the scheduler's commands, by their names, such as `{'sbatch':
         '/opt/slurm/bin/sbatch'}`; those that are not among them are looked for on PATH.
+    :param array_throttle: how many jobs may run at once of those that `submit_many` makes an array of; None for as many
+        as there is room for.
     """
 
     queue_polling_interval: Field[Seconds, float] = Field(checks.seconds, 'Seconds between two queries.')
@@ -71,6 +73,8 @@ class BatchSchedulerExecutorConfig(JobExecutorConfig):
     hint_address: Field[str | None, str | None] = Field(_address, 'Where jobs tell of their starts and ends.')
     command_paths: Field[Mapping[str, str | Path] | None, Dict[str, str]] = Field(
         _command_paths, 'The files of the scheduler\'s commands.')
+    array_throttle: Field[int | None, int | None] = Field(
+        checks.optional(checks.positive), 'Jobs of an array that run at once.')
 
     def __init__(
         self,
@@ -88,6 +92,7 @@ class BatchSchedulerExecutorConfig(JobExecutorConfig):
         max_submit_rate: float | None = None,
         hint_address: str | None = AUTOMATIC,
         command_paths: Mapping[str, str | Path] | None = None,
+        array_throttle: int | None = None,
     ) -> None:
         super().__init__(launcher_log_file, work_directory, session, submit_retry_time)
         self.queue_polling_interval = queue_polling_interval
@@ -100,3 +105,4 @@ class BatchSchedulerExecutorConfig(JobExecutorConfig):
         self.max_submit_rate = max_submit_rate
         self.hint_address = hint_address
         self.command_paths = command_paths
+        self.array_throttle = array_throttle

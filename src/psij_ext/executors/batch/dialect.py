@@ -52,7 +52,14 @@ class SchedulerDialect(ABC):
     * `carries_environment`: whether the job's script brings along the umask and the environment that it
       inherits, because the scheduler does not;
     * `submit_rate`, `submit_burst`: how many submissions a second the scheduler bears in the long run (None for as many
-      as it takes), and how many at once after a rest; `max_submit_rate` in a configuration goes before.
+      as it takes), and how many at once after a rest; `max_submit_rate` in a configuration goes before;
+    * `index_pattern`: what stands, in the name of a file for output, for the index of an element of an array;
+    * `fewest_elements`: how many elements an array has at least.
+
+    A dialect whose scheduler has arrays of jobs overrides `get_array_option`, `element_id` and `most_elements`, and
+    sets `index_pattern`. Its template says, where `is_array` is true, what an element's script calls the array's id
+    (`psij_array_id`), the element's index (`psij_index`), its id as `element_id` writes it (`psij_native_id`), and the
+    id that the scheduler itself has for it (`psij_raw_id`).
     """
 
     template: ClassVar[Path | None] = None
@@ -71,6 +78,8 @@ class SchedulerDialect(ABC):
     carries_environment: ClassVar[bool] = False
     submit_rate: ClassVar[float | None] = None
     submit_burst: ClassVar[int] = 1
+    index_pattern: ClassVar[str] = ''
+    fewest_elements: ClassVar[int] = 2
 
     # -- PSI/J's plugin interface: commands and their output, no I/O
 
@@ -214,6 +223,31 @@ class SchedulerDialect(ABC):
         :raises InvalidJobException: if no job can wait for one of them.
         """
         return None
+
+    def get_array_option(self, count: int, throttle: int | None = None) -> List[str] | None:
+        """Return the arguments of the submit command that make a script an array; None where there are no arrays.
+
+        :param count: how many elements it has; their indices begin at 0.
+        :param throttle: how many of them may run at once; None for as many as there is room for.
+        :raises InvalidJobException: if the scheduler knows no such limit.
+        """
+        return None
+
+    def most_elements(self) -> int:
+        """Return how many elements an array may have at this site; 0 where there are no arrays."""
+        return 0
+
+    def element_id(self, array_id: str, index: int) -> str:
+        """Return the native id of an element of an array.
+
+        :param array_id: the native id of the array.
+        :param index: its place in it; the first has 0.
+        """
+        return f'{array_id}_{index}'
+
+    def is_refused_array(self, result: CommandResult) -> bool:
+        """Tell whether an array was refused because it is one, so that its jobs may be taken one by one."""
+        return False
 
     def dialect_context(self, job: Job, context: Mapping[str, object]) -> dict[str, object]:
         """Return what the dialect's template uses beyond the common context, or in another form.

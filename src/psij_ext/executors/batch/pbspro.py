@@ -22,6 +22,7 @@ from psij_ext.executors.batch.dialect import Refusal
 from psij_ext.installation import data_folder
 from psij_ext.runtime.command import CommandResult, command_error
 from psij_ext.runtime.script import hours_minutes_seconds
+from psij_ext.runtime.templates import Verbatim
 
 _JOB_ID = re.compile(rf'^({pbspro_records.NATIVE_ID.pattern})[^\S\n]*\n', re.ASCII | re.MULTILINE)
 # What qsub -N was seen to refuse; the name is a label, so these are replaced, and the original stays in the spec.
@@ -35,6 +36,12 @@ _CODES = {
     'Unknown Job Id': _JOB_UNKNOWN, 'Job has finished': _JOB_FINISHED, 'Request invalid for state of job': _WRONG_STATE}
 _NO_HISTORY = 'not configured to maintain job history'
 _DELIMITER = '\x1e'
+# Seen in OpenPBS 23.06 for too many elements, for less than two, and for a job that is not to run again.
+_NO_SUCH_ARRAY = (
+    'Array job exceeds server or queue size limit', 'illegal -J value', 'cannot submit non-rerunable Array Job')
+# What max_array_size is where nobody set it, and the first version that knows max_run_subjobs.
+_USUAL_MAX_ARRAY_SIZE = 10_000
+_FIRST_WITH_THROTTLE = (20,)
 # signal(7): what passes over or stops a process that has made no arrangements.
 _HARMLESS_SIGNALS = (
     signals.SIGCHLD, signals.SIGCONT, signals.SIGSTOP, signals.SIGTSTP, signals.SIGTTIN, signals.SIGTTOU,
@@ -74,6 +81,7 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         'PBS_HOME', 'PBS_MANAGER_SERVICE_PORT', 'PBS_PRIMARY', 'PBS_SECONDARY', 'PBS_SERVER',
         'PBS_SUPPORTED_AUTH_METHODS')
     dependency_attributes = ('W=depend=',)
+    index_pattern = '^array_index^'
     # `qsub -V` passed nothing in OpenPBS 23.06, and where it works it shows every variable to every user of qstat.
     carries_environment = True
     # Each command keeps one of some 500 reserved ports for a minute; with none left, commands hung for 61 s (OpenPBS
@@ -84,6 +92,32 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
     def __init__(self, url: str | None = None, config: JobExecutorConfig | None = None) -> None:
         super().__init__(url=url, config=config)
         self._records = pbspro_records.JobRecords(_DELIMITER)
+
+    def get_array_option(self, count: int, throttle: int | None = None) -> List[str]:
+        """Return the option of qsub; versions before 2020.1 take no limit for the elements that run at once.
+
+        :raises InvalidJobException: if there is a limit, and the server is of such a version.
+        """
+        if throttle is None:
+            return ['-J', f'0-{count - 1}']
+        if self.site.version and self.site.version < _FIRST_WITH_THROTTLE:
+            raise InvalidJobException(
+                f'array_throttle: PBS {".".join(map(str, self.site.version))} cannot limit how many elements of an '
+                'array run at once.')
+        return ['-J', f'0-{count - 1}%{throttle}']
+
+    def most_elements(self) -> int:
+        """Return the server's `max_array_size`; 10,000 where nobody set it."""
+        limit = self.site.max_array_size
+        return _USUAL_MAX_ARRAY_SIZE if limit is None else limit
+
+    def element_id(self, array_id: str, index: int) -> str:
+        """Return the id, such as `77[3].pbshost1`."""
+        return array_id.replace('[]', f'[{index}]', 1)
+
+    def is_refused_array(self, result: CommandResult) -> bool:
+        """Tell whether qsub refused the size of the array, or that the job is one."""
+        return result.exit_code != 0 and any(words in result.error_text for words in _NO_SUCH_ARRAY)
 
     def dialect_context(self, job: Job, context: Mapping[str, object]) -> Dict[str, object]:
         """Return the values of the template that PBS wants in a form of its own.
@@ -100,7 +134,9 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         exclusive = context['exclusive_node_use']
         custom = context['custom_attributes']
         place = ':'.join([*(['scatter'] if nodes != 1 else []), *(['exclhost'] if exclusive else [])])
+        output = str(context['scheduler_output'])
         return {
+            'scheduler_output': Verbatim(output) if context['is_array'] else output,
             'name': _NOT_IN_A_NAME.sub('_', str(context['name'])),
             'queue_name': reservation or queue,
             'cpus_per_node': (per_node if isinstance(per_node, int) else 1) * (cores if isinstance(cores, int) else 1),

@@ -36,7 +36,8 @@ class Rendering:
         self._dialect = dialect
 
     def render(
-        self, job: Job, context: Dict[str, object], script_path: Path, dependencies: Dependencies
+        self, job: Job, context: Dict[str, object], script_path: Path, dependencies: Dependencies,
+        array_option: Sequence[str] = (),
     ) -> Tuple[str, List[str]]:
         """Return the submit script of a job, and the command that submits it.
 
@@ -44,10 +45,12 @@ class Rendering:
         :param context: what the templates of all schedulers may use of it; the dialect's part is added.
         :param script_path: where the script is to lie.
         :param dependencies: the jobs that it waits for.
+        :param array_option: the arguments that make an array of it, if it is one; `job` is its first element then.
         :raises InvalidJobException: if the scheduler cannot express a field of the job.
         """
         # Relative to the job's folder, where the submit command is run: no odd character in its path matters.
-        context['scheduler_output'] = SCHEDULER_OUTPUT
+        context['scheduler_output'] = (
+            f'{self._dialect.index_pattern}.{SCHEDULER_OUTPUT}' if array_option else SCHEDULER_OUTPUT)
         plain, other = self._own_attributes(job)
         context['custom_attributes'] = [
             {'key': key, 'value': value, 'has_value': value != ''} for key, value in plain]
@@ -58,7 +61,7 @@ class Rendering:
         context.update(self._dialect.dialect_context(job, context))
         if context['name'] is not None:
             context['name'] = self._shortened('name', str(context['name']))
-        options: List[str] = []
+        options: List[str] = [*array_option]
         for key, option in self._dialect.label_options.items():
             value = context.get(key)
             if value is not None and key in _FIELDS:

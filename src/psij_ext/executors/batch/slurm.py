@@ -27,6 +27,9 @@ _NO_ANSWER = (
 _TRANSIENT = (
     *_NO_ANSWER, 'Slurm temporarily unable', 'QOSMaxSubmitJobPerUserLimit', 'AssocMaxSubmitJobLimit')
 _NOT_CANCELLED = re.compile(r'^scancel: error: Kill job error on job id (\S+?): (.*)$', re.MULTILINE)
+_NO_SUCH_ARRAY = 'Invalid job array specification'
+# What MaxArraySize is where nobody set it (slurm.conf(5)).
+_USUAL_MAX_ARRAY_SIZE = 1001
 _VERSION = re.compile(r'^slurm(?:-wlm)? (\S+)\s*$', re.MULTILINE)
 _MEBIBYTE = 1024 * 1024
 # One argument of a command ends at 128 KiB (execve(2)); some room is left.
@@ -72,6 +75,7 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         'queue_name': 'SBATCH_PARTITION', 'account': 'SBATCH_ACCOUNT', 'qos': 'SBATCH_QOS',
         'reservation_id': 'SBATCH_RESERVATION'}
     dependency_attributes = ('dependency=', 'd=')
+    index_pattern = '%a'
     # Times as seconds since the epoch; lists of array elements are not cut.
     command_variables = {'SLURM_TIME_FORMAT': '%s', 'SLURM_BITSTR_LEN': '0'}
 
@@ -79,11 +83,30 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         super().__init__(url=url, config=config)
         self._differing: slurm_records.Differing = {}
 
+    def get_array_option(self, count: int, throttle: int | None = None) -> list[str]:
+        """Return the option of sbatch (sbatch(1), --array)."""
+        return [f'--array=0-{count - 1}{"" if throttle is None else f"%{throttle}"}']
+
+    def most_elements(self) -> int:
+        """Return `MaxArraySize`, which the highest index stays below; 0 stands for no arrays (slurm.conf(5))."""
+        limit = self.site.max_array_size
+        return _USUAL_MAX_ARRAY_SIZE if limit is None else limit
+
+    def element_id(self, array_id: str, index: int) -> str:
+        """Return the id, such as `12_3` or `12_3;cluster`."""
+        number, semicolon, cluster = array_id.partition(';')
+        return f'{number}_{index}{semicolon}{cluster}'
+
+    def is_refused_array(self, result: CommandResult) -> bool:
+        """Tell whether sbatch refused the size of the array, or any array (seen in 22.05)."""
+        return result.exit_code != 0 and _NO_SUCH_ARRAY in result.error_text
+
     def dialect_context(self, job: Job, context: Mapping[str, object]) -> dict[str, object]:
         """Return the values of the template that Slurm wants in a form of its own."""
         memory, duration = context['memory_per_node'], context['duration']
         return {
-            'scheduler_output': _file_name_pattern(str(context['folder']), str(context['scheduler_output'])),
+            'scheduler_output': _file_name_pattern(
+                str(context['folder']), str(context['scheduler_output']), is_pattern=context['is_array'] is True),
             'export': 'ALL' if context['inherit_environment'] else 'NONE',
             'memory_mebibytes_per_node': -(-memory // _MEBIBYTE) if isinstance(memory, int) else None,
             'walltime': hours_minutes_seconds(duration) if isinstance(duration, int) else None,
@@ -351,12 +374,21 @@ def _where(*clusters: str) -> list[str]:
     return [f'--clusters={names}'] if names else []
 
 
-def _file_name_pattern(folder: str, name: str) -> str:
+def _file_name_pattern(folder: str, name: str, *, is_pattern: bool) -> str:
     """Write the name of a file so that sbatch takes it as it is (sbatch(1), "filename pattern").
 
     Percent signs were seen to begin a replacement in the folder of a relative name too. A backslash anywhere turns all
     replacements off, and then stands for itself only if it is doubled.
+
+    :param is_pattern: whether the name itself, but not the folder, is a pattern.
+    :raises InvalidJobException: if it cannot be one.
     """
+    if is_pattern:
+        if '\\' in folder:
+            raise InvalidJobException(
+                f'The folder {folder} has a backslash in it, so that Slurm cannot give each element of an array a file '
+                'of its own there. Use another work_directory.')
+        return f'{folder.replace("%", "%%")}/{name}' if '%' in folder else name
     if '\\' in folder:
         return f'{folder}/{name}'.replace('\\', '\\\\')
     return f'{folder}/{name}'.replace('%', '%%') if '%' in folder else name
