@@ -59,7 +59,7 @@ class StatusMonitor:
         self._unaccounted = Unaccounted()
         self._open = OpenSubmissions()
         self._unread: set[str] = set()
-        self._attached: dict[str, set[str]] = {}  # folder name -> jobs that have another id than their folder
+        self._named: dict[str, tuple[str, ...]] = {}  # by their scripts' names, the jobs whose ids are others
         self._cause_deadlines: dict[str, float] = {}
         self.hints = Hints(name, self._woken.set)
         self._answers = Answers(source, name)
@@ -127,9 +127,10 @@ class StatusMonitor:
             # What was said before is about another job of this id, if about any.
             followed.read_at = max(followed.read_at, self._clock())
             self._unread.add(followed.job.id)
-            if followed.folder is not None and followed.folder.job_id != followed.job.id:
-                self._attached.setdefault(followed.folder.job_id, set()).add(followed.job.id)
             if followed.folder is not None:
+                name = followed.folder.hint_name
+                if name != followed.job.id:
+                    self._named[name] = (*self._named.get(name, ()), followed.job.id)
                 self.hints.expect(followed.folder)
             self._schedule.submitted(self._clock())
 
@@ -198,7 +199,7 @@ class StatusMonitor:
                 over = self._unaccounted.jobs if is_due else ()
             for name in self.hints.take():
                 touched.add(name)
-                touched |= self._attached.get(name, set())
+                touched.update(self._named.get(name, ()))
             question = self._open.question(touched, is_due, others_ask=bool(jobs or over))
             if question is not None:
                 self._ask(question, jobs, now)
@@ -319,14 +320,13 @@ class StatusMonitor:
 
     def _forget(self, followed: Followed) -> None:
         self._followed.pop(followed.job.id, None)
-        if followed.folder is not None:
-            self.hints.forget(followed.folder)
-        if followed.folder is not None and followed.folder.job_id in self._attached:
-            others = self._attached[followed.folder.job_id] - {followed.job.id}
-            if others:
-                self._attached[followed.folder.job_id] = others
-            else:
-                del self._attached[followed.folder.job_id]
+        if followed.folder is None:
+            return
+        self.hints.forget(followed.folder)
+        name = followed.folder.hint_name
+        others = tuple(job_id for job_id in self._named.pop(name, ()) if job_id != followed.job.id)
+        if others:
+            self._named[name] = others
 
     # -- time
 
