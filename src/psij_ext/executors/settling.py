@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Callable
 
@@ -51,6 +52,12 @@ class SettlingExecutor(KeyedExecutor):
             # The job is submitted, come what may: this process follows it by the id that it has in memory.
             logger.warning('The native id %s of job %s cannot be kept in %s: %s',
                            native_id, job.id, folder.path, error)
+        self._begin_to_follow(job, native_id, folder, spec, key)
+
+    def _begin_to_follow(
+        self, job: Job, native_id: str, folder: JobFolder, spec: JobSpec, key: str | None,
+    ) -> None:
+        """Follow a job whose folder knows its native id."""
         self._index.submitted(
             job.id, executor=self.name, url=self.url, name=spec.name, key=key, session=self.config.session,
             work_directory=self.work_directory, native_id=native_id, time=time.time())
@@ -65,7 +72,7 @@ class SettlingExecutor(KeyedExecutor):
         def adopt(native_id: str) -> None:
             self._follow_submitted(job, native_id, folder, spec, key)
 
-        self._follow_uncertain(job, OpenSubmission(folder, reason, is_own=True), adopt)
+        self._follow_uncertain([job], OpenSubmission(folder, reason, is_own=True), adopt)
 
     def _follow_open_former(self, job: Job, former: OpenSubmission) -> None:
         """Let a job follow the one that may have been submitted before it under its key."""
@@ -76,22 +83,26 @@ class SettlingExecutor(KeyedExecutor):
             finally:
                 job._bind(self)
 
-        self._follow_uncertain(job, former, adopt)
+        self._follow_uncertain([job], former, adopt)
 
-    def _follow_uncertain(self, job: Job, submission: OpenSubmission, adopt: Callable[[str], None]) -> None:
-        """Let a job wait for what became of a submission.
+    def _follow_uncertain(
+        self, jobs: Sequence[Job], submission: OpenSubmission, adopt: Callable[[str], None],
+    ) -> None:
+        """Let jobs wait for what became of a submission.
 
         :param adopt: called with the native id.
         """
         def settled(native_id: str | None, reason: str) -> None:
-            if native_id is None:
-                self._end_unsubmitted(job, reason)
-            else:
+            if native_id is not None:
                 adopt(native_id)
-            self._uncertain.pop(job.id, None)
+            for job in jobs:
+                if native_id is None:
+                    self._end_unsubmitted(job, reason)
+                self._uncertain.pop(job.id, None)
 
-        self._uncertain[job.id] = job, replace(submission, settled=settled)
-        self._look_after(job)
+        told = replace(submission, settled=settled)
+        self._uncertain.update((job.id, (job, told)) for job in jobs)
+        self._look_after(jobs[0])
 
     def _look_after(self, job: Job) -> None:
         uncertain = self._uncertain.get(job.id)

@@ -29,6 +29,7 @@ from psij_ext.exceptions import (
     SubmitException,
     SubmitUncertain,
 )
+from psij_ext.executors.arrays import ArrayRefused, ArraySubmittingExecutor
 from psij_ext.executors.batch.arrays import common_name, shape_of
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
 from psij_ext.executors.batch.control import SchedulerControl
@@ -36,11 +37,11 @@ from psij_ext.executors.batch.dialect import SchedulerDialect
 from psij_ext.executors.batch.origins import JobOrigins
 from psij_ext.executors.batch.rendering import Rendering
 from psij_ext.executors.batch.source import SchedulerSource
-from psij_ext.executors.bulk import BulkExecutor
 from psij_ext.executors.configuration import own_config
 from psij_ext.executors.control import Ownership
 from psij_ext.runtime import processes
 from psij_ext.runtime.answers import StatusSource
+from psij_ext.runtime.arrays import ArrayFolder
 from psij_ext.runtime.command import (
     CommandResult,
     CommandRunner,
@@ -66,7 +67,7 @@ _SECONDS_UNTIL_ASKED_AGAIN = 10.0
 _SHORT_SCRIPT = 100_000
 
 
-class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
+class BatchSchedulerExecutor(SchedulerDialect, ArraySubmittingExecutor):
     """Submits, follows and cancels jobs through the commands of a batch scheduler.
 
     A subclass fills in the scheduler's dialect: see `SchedulerDialect` for its methods and attributes.
@@ -194,6 +195,14 @@ class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
 
     def _start(self, job: Job, folder: JobFolder, nonce: str, dependencies: Dependencies) -> str:
         script, command = self.render(job, folder, nonce, self._mailbox, dependencies)
+        return self._hand_over(script, command, job, folder, nonce)
+
+    def _hand_over(self, script: str, command: Sequence[str], job: Job, folder: JobFolder, nonce: str) -> str:
+        """Write a script and submit it; return the native id.
+
+        :param job: the job, or for an array one that stands for all.
+        :param folder: the folder of the job, or of the array.
+        """
         self._check_script(script)
         folder.write_script(script)
         if self.carries_environment and job.spec is not None and job.spec.inherit_environment:
@@ -201,7 +210,8 @@ class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
 
         def while_it_runs() -> None:
             self._keep(folder)
-            self._prepare_next()
+            if not folder.is_array:
+                self._prepare_next()
 
         pause = self._pace.take_turn()
         if pause:
@@ -217,8 +227,10 @@ class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
         if result.exit_code != 0:
             words = result.error_text or result.text.strip() or 'it does not say why'
             # A command that failed may have been heard all the same, for one by a controller that was slow to answer.
-            return self._settle(folder, nonce, SubmitException(
-                f'{self.name} refused the job: {words} (command: {shlex.join(command)}, '
+            what = 'array' if folder.is_array else 'job'
+            kind = ArrayRefused if folder.is_array and self.is_refused_array(result) else SubmitException
+            return self._settle(folder, nonce, kind(
+                f'{self.name} refused the {what}: {words} (command: {shlex.join(command)}, '
                 f'exit code {result.exit_code}, script: {folder.script_path})',
                 transient=self.is_transient(result), argv=command, exit_code=result.exit_code,
                 stderr=result.error_text, script_path=folder.script_path))
@@ -231,6 +243,18 @@ class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
             return self._settle(folder, nonce, _unknown_outcome(unreadable, folder))
         self._heard()
         return native_id
+
+    def _array_sizes(self) -> tuple[int, int]:
+        return self.fewest_elements, self.most_elements()
+
+    def _start_array(self, jobs: Sequence[Job], folder: ArrayFolder, nonce: str) -> str:
+        script, command, tasks = self.render_array(
+            jobs, folder.path, nonce, self._mailbox, throttle=self._batch_config.array_throttle)
+        folder.write_tasks(tasks)
+        return self._hand_over(script, command, jobs[0], folder, nonce)
+
+    def _name_element(self, array_id: str, index: int) -> str:
+        return self.element_id(array_id, index)
 
     def _settle(self, folder: JobFolder, nonce: str, failure: SubmitException) -> str:
         """Make an end of a submission that failed: the job runs already, or it never will.
@@ -319,7 +343,7 @@ class BatchSchedulerExecutor(SchedulerDialect, BulkExecutor):
 
     def _ownership(self, jobs: Sequence[Tuple[Job, str]]) -> Ownership:
         ownership = super()._ownership(jobs)
-        names = {job.id: folder.job_id for job, _ in jobs
+        names = {job.id: folder.origin for job, _ in jobs
                  if job.id not in ownership.others and (folder := self._folder_of(job)) is not None}
         try:
             told = self.origins.folders_of([native_id for job, native_id in jobs if job.id in names])

@@ -1,0 +1,184 @@
+"""Submitting many jobs of one shape as one array: one command, one script and one folder, whatever their number."""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import logging
+from abc import abstractmethod
+from collections.abc import Hashable, Sequence
+
+from psij_ext.core.job import Job
+from psij_ext.core.serialization import JSONSerializer
+from psij_ext.core.spec import JobSpec
+from psij_ext.exceptions import InvalidJobException, PsijExtError, SubmitException, SubmitUncertain
+from psij_ext.executors.bulk import Batch, BulkExecutor, Given
+from psij_ext.runtime.arrays import ArrayFolder, MemberFolder
+from psij_ext.runtime.jobfolder import JobFolder, new_nonce
+from psij_ext.runtime.private import check_private
+from psij_ext.runtime.settlement import OpenSubmission, give_up
+
+logger = logging.getLogger(__name__)
+
+
+class ArrayRefused(SubmitException):
+    """An array was refused because it is one; its jobs may be taken one by one."""
+
+
+class ArraySubmittingExecutor(BulkExecutor):
+    """An executor that submits jobs of one shape as arrays, where its scheduler has any."""
+
+    # -- what subclasses give
+
+    @abstractmethod
+    def array_shape(self, job: Job) -> Hashable | None:
+        """Return what jobs must have in common to be elements of one array; None for a job that goes by itself."""
+
+    @abstractmethod
+    def _array_sizes(self) -> tuple[int, int]:
+        """Return how many elements an array has at least and at most; the most is 0 where there are no arrays."""
+
+    @abstractmethod
+    def _start_array(self, jobs: Sequence[Job], folder: ArrayFolder, nonce: str) -> str:
+        """Write an array's script and hand it to the scheduler; return the native id of the array.
+
+        :param jobs: copies of the jobs, with absolute specs, in the order of the elements.
+        :raises InvalidJobException: if one of them cannot be run as written.
+        :raises ArrayRefused: if the scheduler refuses it for being an array.
+        :raises SubmitException: if the scheduler refuses it for another reason.
+        """
+
+    # -- which jobs go together
+
+    def _batches(self, given: Sequence[Given]) -> builtins.list[Batch]:
+        by_shape: dict[Hashable, Batch] = {}
+        batches: builtins.list[Batch] = []
+        for each in given:
+            shape = self.array_shape(each.copied)
+            if shape is None:
+                batches.append([each])
+            else:
+                by_shape.setdefault(shape, []).append(each)
+        for alike in by_shape.values():
+            batches += self._divided(alike)
+        return batches
+
+    def _divided(self, alike: Batch) -> builtins.list[Batch]:
+        """Divide jobs of one shape into as few arrays as possible, of nearly the same size."""
+        fewest, most = self._array_sizes() if len(alike) > 1 else (0, 0)
+        if most < max(fewest, 2) or len(alike) < max(fewest, 2):
+            return [[each] for each in alike]
+        arrays = -(-len(alike) // most)
+        size, larger = divmod(len(alike), arrays)
+        begins = [number * size + min(number, larger) for number in range(arrays + 1)]
+        batches = [alike[begin:end] for begin, end in zip(begins, begins[1:])]
+        return batches if size >= fewest else [[each] for each in alike]
+
+    # -- one array
+
+    def _submit_together(self, batch: Batch) -> builtins.list[Batch]:
+        try:
+            self._submit_array(batch)
+        except ArrayRefused as refusal:
+            logger.info('%d jobs are submitted one by one: %s', len(batch), refusal)
+            return [[each] for each in batch]
+        except InvalidJobException as error:
+            logger.debug('Some of %d jobs cannot be elements of an array: %s', len(batch), error)
+            return self._without_culprits(batch)
+        return []
+
+    def _without_culprits(self, batch: Batch) -> builtins.list[Batch]:
+        """Separate the jobs that cannot be run as written, which are to say so by themselves, from the others."""
+        culprits, others = [], []
+        for each in batch:
+            try:
+                self.render(each.copied, JobFolder(self.work_directory / each.job.id), new_nonce())
+                others.append(each)
+            except InvalidJobException:
+                culprits.append([each])
+        return [*culprits, *self._divided(others)] if culprits else [[each] for each in batch]
+
+    def _submit_array(self, batch: Batch) -> None:
+        self._take_all(batch)
+        folder: ArrayFolder | None = None
+        try:
+            folder = self._make_array_folder(batch)
+            native_id = self._start_array_patiently(batch, folder)
+        except SubmitUncertain as uncertain:
+            # They stay bound: a second submission might make them run twice.
+            if folder is not None:
+                self._follow_open_array(batch, folder, str(uncertain))
+            raise
+        except (PsijExtError, OSError) as error:
+            _unbind(batch)
+            if folder is not None:
+                give_up(folder, str(error), reported=True)
+            if isinstance(error, OSError):
+                raise SubmitException(f'The folder of an array cannot be written: {error}', error) from error
+            raise
+        except BaseException as error:  # an interrupt, for one
+            if folder is None or self._take_back(
+                    folder, str(error) or type(error).__name__,
+                    functools.partial(self._follow_array, batch, folder=folder),
+                    functools.partial(self._follow_open_array, batch, folder)):
+                _unbind(batch)
+            raise
+        self._follow_array(batch, native_id, folder)
+
+    def _take_all(self, batch: Batch) -> None:
+        taken: Batch = []
+        try:
+            for each in batch:
+                self._take(each.job)
+                taken.append(each)
+        except InvalidJobException:  # by somebody else, since they were looked at
+            _unbind(taken)
+            raise
+
+    def _make_array_folder(self, batch: Batch) -> ArrayFolder:
+        folder = ArrayFolder.make(self.work_directory)
+        check_private(self.work_directory)
+        folder.name_elements_by(self._name_element)
+        serializer, specs = JSONSerializer(), [_spec_of(each) for each in batch]
+        folder.begin_journal(
+            [each.job.id for each in batch], serializer.dumps(specs[0]), serializer.dumps_differences(specs))
+        return folder
+
+    def _start_array_patiently(self, batch: Batch, folder: ArrayFolder) -> str:
+        jobs = [each.copied for each in batch]
+
+        def start() -> str:
+            nonce = new_nonce()
+            folder.note_submission(self._submission_record(folder, nonce))
+            return self._start_array(jobs, folder, nonce)
+
+        return self._patiently(start)
+
+    # -- what follows
+
+    def _follow_array(self, batch: Batch, native_id: str, folder: ArrayFolder) -> None:
+        """Follow the jobs of an array that the scheduler has taken."""
+        try:
+            folder.set_native_id(native_id)
+        except OSError as error:
+            logger.warning('The native id %s of an array cannot be kept in %s: %s', native_id, folder.path, error)
+        for index, each in enumerate(batch):
+            each.job._set_native_id(self._name_element(native_id, index))
+        for index, each in enumerate(batch):
+            member = self._shared_folders[each.job] = MemberFolder(folder, index, each.job.id)
+            self._begin_to_follow(each.job, each.job.native_id or '', member, _spec_of(each), None)
+
+    def _follow_open_array(self, batch: Batch, folder: ArrayFolder, reason: str) -> None:
+        """Follow the jobs of an array of which nobody knows whether it was submitted."""
+        self._follow_uncertain(
+            [each.job for each in batch], OpenSubmission(folder, reason, is_own=True),
+            functools.partial(self._follow_array, batch, folder=folder))
+
+
+def _unbind(batch: Batch) -> None:
+    for each in batch:
+        each.job._unbind()
+
+
+def _spec_of(given: Given) -> JobSpec:
+    return given.copied.spec or JobSpec()
