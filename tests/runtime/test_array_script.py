@@ -88,7 +88,7 @@ def test_two_streams_in_one_file(root: Path) -> None:
 def test_what_all_have_in_common_stands_in_the_script_alone(root: Path) -> None:
     alike = ScriptedArray(echoes(2, directory='same', stdout_path='same.out'), root / 'alike')
     assert b'same' not in alike.table
-    assert f'cd -- {root}/alike/same\n' in alike.folder.script_path.read_text()
+    assert f'cd -- {root}/alike/same ||' in alike.folder.script_path.read_text()
     apart = ScriptedArray([*echoes(1, directory='one'), *echoes(1, directory='two')], root / 'apart')
     assert [b'/one' in line for line in apart.table.splitlines()] == [True, False]
     assert f'{root}/apart/one' not in apart.folder.script_path.read_text()
