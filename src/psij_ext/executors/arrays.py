@@ -13,6 +13,7 @@ from psij_ext.core.serialization import JSONSerializer
 from psij_ext.core.spec import JobSpec
 from psij_ext.exceptions import InvalidJobException, PsijExtError, SubmitException, SubmitUncertain
 from psij_ext.executors.bulk import Batch, BulkExecutor, Given
+from psij_ext.executors.settling import Submitted
 from psij_ext.runtime.arrays import ArrayFolder, MemberFolder
 from psij_ext.runtime.jobfolder import JobFolder, new_nonce
 from psij_ext.runtime.private import check_private
@@ -162,11 +163,13 @@ class ArraySubmittingExecutor(BulkExecutor):
             folder.set_native_id(native_id)
         except OSError as error:
             logger.warning('The native id %s of an array cannot be kept in %s: %s', native_id, folder.path, error)
+        submitted = []
         for index, each in enumerate(batch):
-            each.job._set_native_id(self._name_element(native_id, index))
-        for index, each in enumerate(batch):
+            element = self._name_element(native_id, index)
             member = self._shared_folders[each.job] = MemberFolder(folder, index, each.job.id)
-            self._begin_to_follow(each.job, each.job.native_id or '', member, _spec_of(each), None)
+            each.job._set_native_id(element)
+            submitted.append(Submitted(each.job, element, member, _spec_of(each)))
+        self._begin_to_follow(submitted)
 
     def _follow_open_array(self, batch: Batch, folder: ArrayFolder, reason: str) -> None:
         """Follow the jobs of an array of which nobody knows whether it was submitted."""

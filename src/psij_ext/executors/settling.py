@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Callable
+from typing import Callable, NamedTuple
 
 from psij_ext.core.exit_info import ExitInfo, ExitReason
 from psij_ext.core.interfaces import JobExecutorConfig
@@ -22,6 +21,15 @@ from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.settlement import OpenSubmission
 
 logger = logging.getLogger(__name__)
+
+
+class Submitted(NamedTuple):
+    """A job that the scheduler has taken, with its absolute spec."""
+
+    job: Job
+    native_id: str
+    folder: JobFolder
+    spec: JobSpec
 
 
 class SettlingExecutor(KeyedExecutor):
@@ -52,18 +60,21 @@ class SettlingExecutor(KeyedExecutor):
             # The job is submitted, come what may: this process follows it by the id that it has in memory.
             logger.warning('The native id %s of job %s cannot be kept in %s: %s',
                            native_id, job.id, folder.path, error)
-        self._begin_to_follow(job, native_id, folder, spec, key)
+        self._begin_to_follow([Submitted(job, native_id, folder, spec)], key)
 
-    def _begin_to_follow(
-        self, job: Job, native_id: str, folder: JobFolder, spec: JobSpec, key: str | None,
-    ) -> None:
-        """Follow a job whose folder knows its native id."""
-        self._index.submitted(
-            job.id, executor=self.name, url=self.url, name=spec.name, key=key, session=self.config.session,
-            work_directory=self.work_directory, native_id=native_id, time=time.time())
-        self._update_job_status(job, JobStatus(JobState.QUEUED))
-        self._get_monitor().follow(Followed(
-            job, native_id, folder, self._report, stderr_path=own_stderr(spec), patience=self._patience()))
+    def _begin_to_follow(self, submitted: Sequence[Submitted], key: str | None = None) -> None:
+        """Follow jobs whose folders know their native ids."""
+        monitor, patience, queued = self._get_monitor(), self._patience(), JobStatus(JobState.QUEUED)
+        followed = []
+        for job, native_id, folder, spec in submitted:
+            self._index.submitted(
+                job.id, executor=self.name, url=self.url, name=spec.name, key=key, session=self.config.session,
+                work_directory=self.work_directory, native_id=native_id, time=queued.time)
+            self._update_job_status(job, queued)
+            followed.append(Followed(
+                job, native_id, folder, self._report, submitted=queued.time, stderr_path=own_stderr(spec),
+                patience=patience))
+        monitor.follow(*followed)
 
     # -- a submission of which nobody knows what became of it
 

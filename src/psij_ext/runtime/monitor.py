@@ -89,11 +89,11 @@ class StatusMonitor:
             self._schedule.set_rhythm(rhythm, self._clock())
         self._woken.set()
 
-    def follow(self, followed: Followed) -> None:
-        """Follow a job from now on, until it is over."""
+    def follow(self, *followed: Followed) -> None:
+        """Follow jobs from now on, until they are over."""
         with self._lock:
             idle = not self._followed
-        self.take(followed)
+        self.take(*followed)
         self._begin()
         if idle:  # else the thread comes by soon, and need not disturb somebody who submits one job after the other
             self._woken.set()
@@ -120,19 +120,21 @@ class StatusMonitor:
         self._begin()
         self._woken.set()
 
-    def take(self, followed: Followed) -> None:
-        """Take a job in for the next `poll_once`, without a thread that calls it."""
+    def take(self, *followed: Followed) -> None:
+        """Take jobs in for the next `poll_once`, without a thread that calls it."""
         with self._lock:
-            self._followed[followed.job.id] = followed
-            # What was said before is about another job of this id, if about any.
-            followed.read_at = max(followed.read_at, self._clock())
-            self._unread.add(followed.job.id)
-            if followed.folder is not None:
-                name = followed.folder.hint_name
-                if name != followed.job.id:
-                    self._named[name] = (*self._named.get(name, ()), followed.job.id)
-                self.hints.expect(followed.folder)
-            self._schedule.submitted(self._clock())
+            now = self._clock()
+            for each in followed:
+                self._followed[each.job.id] = each
+                # What was said before is about another job of this id, if about any.
+                each.read_at = max(each.read_at, now)
+                self._unread.add(each.job.id)
+                if each.folder is not None:
+                    name = each.folder.hint_name
+                    if name != each.job.id:
+                        self._named[name] = (*self._named.get(name, ()), each.job.id)
+                    self.hints.expect(each.folder)
+            self._schedule.submitted(now)
 
     def followed(self, job: Job) -> Followed | None:
         """What is known of a job that is followed; None once it is over."""
