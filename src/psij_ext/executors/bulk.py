@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import builtins
-import copy
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import List, NamedTuple
 
+from psij_ext.core.checks import Known
 from psij_ext.core.job import Job, list_of_jobs
 from psij_ext.exceptions import InvalidJobException, NotAllSubmitted, PsijExtError, SubmitException, SubmitUncertain
 from psij_ext.executors.submitting import SubmittingExecutor
@@ -101,11 +101,10 @@ class BulkExecutor(SubmittingExecutor):
         seen: set[str] = set()
         given = []
         here = Path.cwd()
+        known: Known = {}
         for number, job in enumerate(jobs, 1):
             try:
-                copied = copy.copy(job)
-                copied.spec = make_absolute(self._check_job(job), here)
-                given.append(Given(job, copied))
+                given.append(Given(job, job._described_as(make_absolute(self._check_job(job, known), here))))
                 if job.executor is not None:
                     raise InvalidJobException(f'Job {job.id} is being submitted just now')
                 if job.id in seen:
