@@ -79,7 +79,7 @@ def test_everything_that_may_differ(root: Path) -> None:
 
 def test_two_streams_in_one_file(root: Path) -> None:
     paths = [{'stdout_path': f'both{number}', 'stderr_path': f'both{number}'} for number in range(2)]
-    array = ScriptedArray([shell('echo out; echo err >&2', **each) for each in paths], root)  # type: ignore[arg-type]
+    array = ScriptedArray([shell('echo out; echo err >&2', **each) for each in paths], root)
     for index in range(2):
         assert array.run(index) == 0
         assert (root / f'both{index}').read_text() == 'out\nerr\n'
