@@ -118,11 +118,11 @@ def answering(table: Mapping[str, CommandResult]) -> Callable[[Sequence[str], Pa
 
 def test_a_cancel_of_jobs_that_the_scheduler_has_forgotten_is_none(tmp_path: Path, runner: FakeRunner) -> None:
     """It says nothing against it, as scancel does; and they did not end by it."""
-    executor = made(KnowingExecutor, tmp_path, runner)
-    jobs = submitted(executor, runner, '1', '2', '3')
-    runner.answers.update(cancel=result(), origins=result(f'2 {folder_of(executor, jobs[1]).path}\n'.encode()))
-    executor.cancel_many(jobs)
-    assert commands(runner, 'cancel') == [['2']]
+    with made(KnowingExecutor, tmp_path, runner) as executor:
+        jobs = submitted(executor, runner, '1', '2', '3')
+        runner.answers.update(cancel=result(), origins=result(f'2 {folder_of(executor, jobs[1]).path}\n'.encode()))
+        executor.cancel_many(jobs)
+        assert commands(runner, 'cancel') == [['2']]
     assert noted(executor, jobs) == ['2']
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -102,8 +103,11 @@ def test_words_that_launchers_heed_arrive(execparams: ExecParams, monkeypatch: p
         (programs / name).write_text('#!/bin/sh\nprintf "<%s>" "$V" "$@"\n')
         (programs / name).chmod(0o700)
     monkeypatch.setenv('PATH', f'{programs}:{os.environ["PATH"]}')
-    for name in ('-x', '-a=b', 'odd'):
-        for environment in ({'V': 'v'}, {}):
-            for passed in (words, [':', *words, ':']):
-                shown = ''.join(f'<{word}>' for word in (environment.get('V', ''), *passed))
-                assert execparams.succeed(execparams.job(name, passed, environment=environment)) == shown
+    shown = {}
+    for name, environment, passed in itertools.product(('-x', '-a=b', 'odd'), ({'V': 'v'}, {}), (words, [':', *words, ':'])):
+        job = execparams.submit(execparams.job(name, passed, environment=environment))
+        shown[job] = ''.join(f'<{word}>' for word in (environment.get('V', ''), *passed))
+    for job, words_shown in shown.items():
+        execparams.wait(job)
+        execparams.expect(job, JobState.COMPLETED)
+        assert execparams.output(job) == words_shown
