@@ -19,7 +19,7 @@ from psij_ext.core.resources import ResourceSpecV1
 from psij_ext.core.serialization import JSONSerializer
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
-from psij_ext.exceptions import CommandTimeout, InvalidJobException, NotAllSubmitted, SubmitUncertain
+from psij_ext.exceptions import CommandTimeout, InvalidJobException, NotAllCancelled, NotAllSubmitted, SubmitUncertain
 from psij_ext.executors.batch import BatchSchedulerExecutorConfig
 from psij_ext.runtime import processes
 from psij_ext.runtime.arrays import ArrayFolder, MemberFolder
@@ -224,9 +224,37 @@ def test_one_is_cancelled_and_then_all(executor: TellingArrayExecutor, runner: F
     jobs[1].cancel()
     assert [run[0] for run in runner.of('cancel')] == [['cancel', '1_1']]
     assert [member(executor, job).read_journal().cancel_noted for job in jobs] == [False, True, False]
+    executor.cancel_many([jobs[0], jobs[1]])
+    assert runner.of('cancel')[-1][0] == ['cancel', '1_0', '1_1']
     executor.cancel_many(jobs)
-    assert runner.of('cancel')[-1][0] == ['cancel', '1_0', '1_1', '1_2']
+    assert runner.of('cancel')[-1][0] == ['cancel', '1']
     assert all(member(executor, job).read_journal().cancel_noted for job in jobs)
+
+
+def test_an_array_whose_others_are_over_is_cancelled_by_its_own_id(
+        executor: TellingArrayExecutor, runner: FakeRunner, scheduler: Scheduler) -> None:
+    jobs = [*alike(4), Job(JobSpec('/bin/date', launcher='multiple'))]
+    executor.submit_many(jobs)
+    finish(member(executor, jobs[1]))
+    array, _, _ = (jobs[0].native_id or '').partition('_')
+    scheduler.states[f'{array}_1'] = 'done'
+    assert jobs[1].wait(SOON) is not None
+    runner.answers['origins'] = result(''.join(f'{number} {folder}\n' for number, folder in scheduler.folders.items()).encode())
+    executor.cancel_many(jobs[:3])
+    assert runner.of('cancel')[-1][0] == ['cancel', f'{array}_0', f'{array}_2']
+    executor.cancel_many(jobs)
+    assert sorted(runner.of('cancel')[-1][0][1:]) == ['1', '2']
+
+
+def test_a_refused_cancel_of_an_array_is_told_of_each(
+        executor: TellingArrayExecutor, runner: FakeRunner, scheduler: Scheduler) -> None:
+    jobs = alike(3)
+    executor.submit_many(jobs)
+    runner.answers['cancel'] = result(b'not yours', 1)
+    with pytest.raises(NotAllCancelled) as caught:
+        executor.cancel_many(jobs)
+    assert list(caught.value.failures) == [job.id for job in jobs]
+    assert not any(member(executor, job).read_journal().cancel_noted for job in jobs)
 
 
 def test_what_is_attached_to_is_the_element(executor: TellingArrayExecutor, scheduler: Scheduler, tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ import builtins
 import functools
 import logging
 from abc import abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 from psij_ext.core.job import Job
 from psij_ext.core.serialization import JSONSerializer
 from psij_ext.core.spec import JobSpec
-from psij_ext.exceptions import InvalidJobException, PsijExtError, SubmitException, SubmitUncertain
+from psij_ext.exceptions import FolderUnreadable, InvalidJobException, PsijExtError, SubmitException, SubmitUncertain
 from psij_ext.executors.bulk import Batch, BulkExecutor, Given
 from psij_ext.executors.settling import Submitted
 from psij_ext.runtime.arrays import ArrayFolder, MemberFolder
@@ -156,6 +156,33 @@ class ArraySubmittingExecutor(BulkExecutor):
         return self._patiently(start)
 
     # -- what follows
+
+    def _end_jobs(self, jobs: Sequence[tuple[Job, str]]) -> Mapping[str, SubmitException]:
+        """End jobs; an array by its own id where it has no element that is to live on.
+
+        A controller takes that at once, and 10,000 ids one by one in seconds.
+        """
+        arrays = self._whole_arrays(jobs)
+        refused = self._end(list(dict.fromkeys(arrays.get(native_id, native_id) for _, native_id in jobs)))
+        by_job = {native_id: refused.get(arrays.get(native_id, native_id)) for _, native_id in jobs}
+        return {native_id: failure for native_id, failure in by_job.items() if failure is not None}
+
+    def _whole_arrays(self, jobs: Sequence[tuple[Job, str]]) -> dict[str, str]:
+        """Return for the native ids of elements that of their array, where it has no others that live."""
+        chosen: dict[ArrayFolder, dict[int, str]] = {}
+        for job, native_id in jobs:
+            folder = self._folder_of(job)
+            if isinstance(folder, MemberFolder):
+                chosen.setdefault(folder.array, {})[folder.index] = native_id
+        whole: dict[str, str] = {}
+        for array, elements in chosen.items():
+            try:
+                array_id = array.read_journal().native_id
+                if array_id is not None and len(elements) > 1 and elements.keys() >= {*array.without_end()}:
+                    whole.update(dict.fromkeys(elements.values(), array_id))
+            except FolderUnreadable as error:
+                logger.debug('The elements of an array are ended one by one: %s', error)
+        return whole
 
     def _follow_array(self, batch: Batch, native_id: str, folder: ArrayFolder) -> None:
         """Follow the jobs of an array that the scheduler has taken."""

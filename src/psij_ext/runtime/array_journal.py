@@ -14,11 +14,14 @@ import threading
 from collections.abc import Iterable, Sequence
 from typing import Tuple
 
+from psij_ext.core.state import JobState
 from psij_ext.runtime.forking import renew_in_children
 from psij_ext.runtime.journal import Journal
 from psij_ext.runtime.private import read_file
 
 _DIFFERENCE = b'{"differs": '
+# How an element ended.
+_COMPLETED, _OTHERWISE = 1, 2
 Place = Tuple[int, int]
 
 
@@ -46,7 +49,7 @@ class ArrayJournal:
         # By index, from where to where in the file: how its description differs, and what concerns it alone.
         self._differences: dict[int, Place] = {}
         self._own: dict[int, tuple[Place, ...]] = {}
-        self._completed = bytearray()
+        self._ends = bytearray()  # by index; 0 where none is known
 
     # -- writing
 
@@ -115,7 +118,16 @@ class ArrayJournal:
         """
         with self._lock:
             self._read_on()
-            return len(self._completed) == len(self._members) and all(self._completed)
+            return self._ends.count(_COMPLETED) == len(self._members)
+
+    def without_end(self) -> list[int]:
+        """Return the indices of those of which no end is known.
+
+        :raises OSError: if the journal cannot be read now.
+        """
+        with self._lock:
+            self._read_on()
+            return [index for index, end in enumerate(self._ends) if not end]
 
     def difference(self, place: Place | None) -> dict[str, object]:
         """Return how the description of an element differs from that of the first.
@@ -164,13 +176,13 @@ class ArrayJournal:
         index, says, members = entries.get('member'), entries.get('says'), entries.pop('members', None)
         if isinstance(members, list):
             self._members = tuple(each for each in members if isinstance(each, str))
-            self._completed = bytearray(len(self._members))
+            self._ends = bytearray(len(self._members))
         if isinstance(index, int) and isinstance(says, dict):
             known = self._own.get(index, ())
             self._own[index] = (*(each for each in known if each[0] != place[0]), place)
             end = says.get('end')
-            if isinstance(end, dict) and index < len(self._completed):
-                self._completed[index] = end.get('state') == 'COMPLETED'
+            if isinstance(end, dict) and index < len(self._ends):
+                self._ends[index] = _COMPLETED if end.get('state') == JobState.COMPLETED.name else _OTHERWISE
             return
         self._entries.update(entries)
 

@@ -183,6 +183,16 @@ class ArrayFolder(JobFolder):
         except OSError:
             return False
 
+    def without_end(self) -> Sequence[int]:
+        """Return the indices of the elements of which no end is known.
+
+        :raises FolderUnreadable: if it cannot be read now which these are.
+        """
+        try:
+            return self._journal.without_end()
+        except OSError as error:
+            raise unreadable(self.path, error) from error
+
     def tidy(self) -> None:
         super().tidy()
         with contextlib.suppress(OSError):
