@@ -179,16 +179,27 @@ class ExecParams:
 
     def hold(self, job: Job) -> Job:
         """Submit a job so that it stays in the queue, and return it."""
+        return self.submit(job, self._holding([job]))
+
+    def hold_many(self, jobs: Sequence[Job]) -> JobExecutor:
+        """Submit jobs in one call so that they stay in the queue, and return the executor."""
+        executor = self._holding(jobs)
+        self.submit_many(jobs, executor)
+        return executor
+
+    def _holding(self, jobs: Sequence[Job]) -> JobExecutor:
+        """Return an executor that will keep jobs in the queue, which may have to say so themselves."""
         attributes = _HOLDS.get(self.executor_name)
-        if attributes is not None and job.spec is not None:
-            for name, value in attributes.items():
-                job.spec.attributes.set_custom_attribute(name, value)
-            return self.submit(job)
+        if attributes is not None:
+            for job in jobs:
+                for name, value in attributes.items():
+                    self._spec_of(job).attributes.set_custom_attribute(name, value)
+            return self.shared_executor
         if self.executor_name != 'local':
             pytest.skip(f'how {self.executor_name} holds a job in the queue is not known here')
         executor = self.executor(max_processes=1)
         self.reach(self.submit(self.job('/bin/sleep', ['1000']), executor), JobState.ACTIVE)
-        return self.submit(job, executor)
+        return executor
 
     def submit_after(self, first: Job, job: Job) -> Job:
         """Submit a job that waits until another one is over, and return it."""
@@ -248,6 +259,12 @@ class ExecParams:
         for path in sorted(folder.rglob('*')) if folder.is_dir() else ():
             lines.append(f'  {path.relative_to(folder)}{_content(path)}')
         return '\n'.join(lines)
+
+    @staticmethod
+    def _spec_of(job: Job) -> JobSpec:
+        if job.spec is None:
+            raise InvalidJobException(f'Job {job.id} has no spec.')
+        return job.spec
 
     def _folder_of(self, job: Job) -> JobFolder:
         """Return the folder of a job, or what the folder of its array has of it."""

@@ -133,6 +133,23 @@ def test_all_are_cancelled(execparams: ExecParams) -> None:
 
 
 @once
+def test_those_that_wait_are_cancelled(execparams: ExecParams) -> None:
+    """One that is cancelled while it waits never runs, and then the others do not either."""
+    trace = execparams.folder / 'trace'
+    jobs = [execparams.job('/usr/bin/touch', [f'{trace} {number}']) for number in range(6)]
+    executor = execparams.hold_many(jobs)
+    jobs[2].cancel()
+    execparams.wait(jobs[2])
+    execparams.expect(jobs[2], JobState.CANCELED)
+    assert {job.status.state for job in jobs if job is not jobs[2]} == {JobState.QUEUED}
+    executor.cancel_many(jobs)
+    for job in jobs:
+        execparams.wait(job)
+        execparams.expect(job, JobState.CANCELED)
+    assert not list(execparams.folder.glob('trace*'))
+
+
+@once
 @pytest.mark.parametrize('code', [0, 3])
 def test_attach_to_one(execparams: ExecParams, code: int) -> None:
     """A second executor follows one of the jobs, and knows its description."""
