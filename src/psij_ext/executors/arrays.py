@@ -6,13 +6,16 @@ import builtins
 import functools
 import logging
 from abc import abstractmethod
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Callable
 
+from psij_ext.core.dependencies import Dependencies
 from psij_ext.core.job import Job
 from psij_ext.core.serialization import JSONSerializer
 from psij_ext.core.spec import JobSpec
 from psij_ext.exceptions import FolderUnreadable, InvalidJobException, PsijExtError, SubmitException, SubmitUncertain
 from psij_ext.executors.bulk import Batch, BulkExecutor, Given
+from psij_ext.executors.depending import Others
 from psij_ext.executors.settling import Submitted
 from psij_ext.runtime.arrays import ArrayFolder, MemberFolder
 from psij_ext.runtime.jobfolder import JobFolder, new_nonce
@@ -162,13 +165,28 @@ class ArraySubmittingExecutor(BulkExecutor):
 
         A controller takes that at once, and 10,000 ids one by one in seconds.
         """
-        arrays = self._whole_arrays(jobs)
+        arrays = self._whole_arrays(jobs, ArrayFolder.without_end)
         refused = self._end(list(dict.fromkeys(arrays.get(native_id, native_id) for _, native_id in jobs)))
         by_job = {native_id: refused.get(arrays.get(native_id, native_id)) for _, native_id in jobs}
         return {native_id: failure for native_id, failure in by_job.items() if failure is not None}
 
-    def _whole_arrays(self, jobs: Sequence[tuple[Job, str]]) -> dict[str, str]:
-        """Return for the native ids of elements that of their array, where it has no others that live."""
+    def _undecided(self, others: Others, job: Job) -> Dependencies:
+        """Name an array by its own id where all of its elements are waited for: PBS lets no job wait for one alone."""
+        left = super()._undecided(others, job)
+        return Dependencies(_named(left.after_ok, self._all_of_arrays(others.after_ok)),
+                            _named(left.after_any, self._all_of_arrays(others.after_any)), left.after_not_ok)
+
+    def _all_of_arrays(self, jobs: Sequence[Job]) -> dict[str, str]:
+        return self._whole_arrays(
+            [(job, job.native_id or '') for job in jobs], lambda array: range(len([*array.jobs])))
+
+    def _whole_arrays(
+        self, jobs: Sequence[tuple[Job, str]], needed: Callable[[ArrayFolder], Iterable[int]],
+    ) -> dict[str, str]:
+        """Return for the native ids of elements that of their array, where enough of its elements are among the jobs.
+
+        :param needed: gives the indices of those that must be.
+        """
         chosen: dict[ArrayFolder, dict[int, str]] = {}
         for job, native_id in jobs:
             folder = self._folder_of(job)
@@ -178,10 +196,10 @@ class ArraySubmittingExecutor(BulkExecutor):
         for array, elements in chosen.items():
             try:
                 array_id = array.read_journal().native_id
-                if array_id is not None and len(elements) > 1 and elements.keys() >= {*array.without_end()}:
+                if array_id is not None and len(elements) > 1 and elements.keys() >= {*needed(array)}:
                     whole.update(dict.fromkeys(elements.values(), array_id))
             except FolderUnreadable as error:
-                logger.debug('The elements of an array are ended one by one: %s', error)
+                logger.debug('The elements of an array are named one by one: %s', error)
         return whole
 
     def _follow_array(self, batch: Batch, native_id: str, folder: ArrayFolder) -> None:
@@ -203,6 +221,10 @@ class ArraySubmittingExecutor(BulkExecutor):
         self._follow_uncertain(
             [each.job for each in batch], OpenSubmission(folder, reason, is_own=True),
             functools.partial(self._follow_array, batch, folder=folder))
+
+
+def _named(native_ids: Iterable[str], arrays: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(arrays.get(native_id, native_id) for native_id in native_ids))
 
 
 def _unbind(batch: Batch) -> None:

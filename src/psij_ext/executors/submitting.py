@@ -189,7 +189,7 @@ class SubmittingExecutor(SettlingExecutor):
             self._write_record(folder, spec, nonce, key, others.dependencies())
             self._check_known(job, others.all)
             self._await_ends(others.all)
-            return self._start(job, folder, nonce, others.undecided(job, self._statuses_of_left(others.all)))
+            return self._start(job, folder, nonce, self._undecided(others, job))
 
         return self._patiently(start)
 
@@ -240,6 +240,13 @@ class SubmittingExecutor(SettlingExecutor):
     def _await_ends(self, jobs: Sequence[Job]) -> None:
         """Wait for what is known soon of jobs whose ends the scheduler may have forgotten; by default nothing."""
         return
+
+    def _undecided(self, others: Others, job: Job) -> Dependencies:
+        """Return the native ids by which the scheduler is told for which jobs a job waits.
+
+        :raises SubmitException: if one of them ended so that the job can never run.
+        """
+        return others.undecided(job, self._statuses_of_left(others.all))
 
     def _statuses_of_left(self, jobs: Sequence[Job]) -> dict[str, JobStatus]:
         """Look at those of some jobs that nobody follows at present; return what is certain, by their ids."""

@@ -210,6 +210,31 @@ def test_a_job_waits_for_one_of_them(execparams: ExecParams) -> None:
 
 
 @once
+@pytest.mark.parametrize('code', ['0', '3'])
+def test_a_job_waits_for_all_of_them(execparams: ExecParams, code: str) -> None:
+    """Another job may wait for the ends of all, of which some have come already."""
+    go = execparams.folder / 'go'
+    script = f'[ "$2" = 0 ] || {{ {UNTIL}; }}; exit "$3"'
+    jobs = execparams.submit_many([execparams.shell(script, [str(go), str(number), code if number == 3 else '0'])
+                                   for number in range(4)])
+    execparams.wait(jobs[0])
+    try:
+        after_all = execparams.submit(execparams.job('/bin/date'), after_ok=jobs)
+        anyhow = execparams.submit(execparams.job('/bin/date'), after_any=jobs)
+    except InvalidJobException as error:
+        pytest.skip(str(error))
+    assert after_all.status.state is anyhow.status.state is JobState.QUEUED
+    go.touch()
+    execparams.wait(anyhow)
+    execparams.expect(anyhow, JobState.COMPLETED)
+    assert all(job.status.final for job in jobs)
+    execparams.wait(after_all)
+    execparams.expect(after_all, JobState.FAILED if code == '3' else JobState.COMPLETED)
+    assert after_all.exit_info is not None
+    assert after_all.exit_info.reason is (ExitReason.DEPENDENCY_FAILED if code == '3' else ExitReason.EXITED)
+
+
+@once
 def test_one_that_cannot_be_run_ends_alone(execparams: ExecParams) -> None:
     """A program that is not there is that job's failure, and nobody else's."""
     jobs = execparams.submit_many([
