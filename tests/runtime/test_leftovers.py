@@ -152,6 +152,24 @@ Leftovers(owner, Telling('one'), Telling('two'))
 ''') == 'one two '
 
 
+def test_the_end_of_the_interpreter_waits_for_a_thread_that_has_yet_to_begin(tmp_path: Path) -> None:
+    """One that begins after it was seen to crash the interpreter: Python 3.11 takes away from under it what it begins with."""
+    assert told_by(tmp_path, '''
+import _thread, time
+start = _thread.start_new_thread
+def start_late(function, arguments):
+    def begin():
+        time.sleep(0.2)
+        tell('begun')
+        function(*arguments)
+    return start(begin, ())
+_thread.start_new_thread = start_late
+owner = Owner()
+Leftovers(owner, Telling('closed'))
+del owner
+''') == 'closed begun '
+
+
 def test_a_process_that_was_forked_off_closes_what_its_own_owners_leave(tmp_path: Path) -> None:
     by_child, by_parent = told_by(tmp_path, '''
 held, may_go = threading.Event(), threading.Event()

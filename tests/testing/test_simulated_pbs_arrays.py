@@ -47,7 +47,7 @@ ARRAYS: dict[str, tuple[Callable[[Site], str], str, str]] = {
     'qstat-array-running-t': (started_array, '', '-t'),
     'qstat-array-subjob': (started_array, '[1]', ''),
     'qstat-array-fin': (array('arr', '0-3', 'sleep 0.$PBS_ARRAY_INDEX; test $PBS_ARRAY_INDEX != 2 || exit 3'), '', ''),
-    'qstat-array-fin-t': (array('arr', '0-3', 'sleep 0.3; test $PBS_ARRAY_INDEX != 2 || exit 3'), '', '-t'),
+    'qstat-array-fin-t': (array('arr', '0-3', 'sleep 0.$((3 + PBS_ARRAY_INDEX)); test $PBS_ARRAY_INDEX != 2 || exit 3'), '', '-t'),
     'qstat-array-deleted-t': (array('arrdel', '0-3', SLEEP, deleted=True), '', '-t'),
     'qstat-array-allok': (array('arrok', '0-1', 'true'), '', ''),
     'qstat-array-last-fails': (array('arr', '0-2', LAST_FAILS), '', ''),

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import _thread
 import atexit
-import contextlib
 import functools
 import threading
+import time
 import weakref
 from typing import Protocol
 
 from psij_ext.runtime.forking import renew_in_children
 
 _unclosed: set[Leftovers] = set()
+# Those that a thread is closing, or is about to.
+_handed_over: set[Leftovers] = set()
+_interpreter_ends = threading.Event()
+# How long the end of the interpreter waits for them, in seconds.
+_LONGEST_WAIT = 5.0
 
 
 class Closable(Protocol):
@@ -46,6 +51,7 @@ class Leftovers:
     def renew_after_fork(self) -> None:
         """Leave to the parent what its owner, who was gone already, has left there."""
         self._lock = threading.Lock()
+        _handed_over.discard(self)
         if not self._finalizer.alive:
             self._closable = ()
 
@@ -62,16 +68,27 @@ class Leftovers:
         _unclosed.discard(self)
 
     def _hand_over(self) -> None:
-        if not self._closable:
-            return  # a thread that begins while the interpreter ends was seen to crash it (Python 3.11)
-        # Where no thread can be started, it is closed when the interpreter ends.
-        with contextlib.suppress(RuntimeError):
+        # A thread that has not begun when the interpreter ends was seen to crash it (Python 3.11).
+        if not self._closable or _interpreter_ends.is_set():
+            return
+        _handed_over.add(self)
+        try:
             # Not `Thread.start`, which takes locks and waits for its thread.
             _thread.start_new_thread(self._start_closing, ())
+        except RuntimeError:  # then it is closed when the interpreter ends
+            _handed_over.discard(self)
 
     def _start_closing(self) -> None:
-        with contextlib.suppress(RuntimeError):
-            threading.Thread(target=self.close, name='psij-ext closing', daemon=True).start()
+        try:
+            threading.Thread(target=self._close_handed_over, name='psij-ext closing', daemon=True).start()
+        except RuntimeError:
+            _handed_over.discard(self)
+
+    def _close_handed_over(self) -> None:
+        try:
+            self.close()
+        finally:
+            _handed_over.discard(self)
 
 
 @functools.cache  # once, and not on import, which changes nothing in the process
@@ -80,5 +97,9 @@ def _close_at_exit() -> None:
 
 
 def _close_all() -> None:
+    _interpreter_ends.set()
     for leftovers in list(_unclosed):
         leftovers.close()
+    until = time.monotonic() + _LONGEST_WAIT
+    while _handed_over and time.monotonic() < until:
+        time.sleep(0.001)
