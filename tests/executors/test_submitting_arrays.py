@@ -387,7 +387,31 @@ def test_a_busy_scheduler_gets_no_more_of_them(
         executor.submit_many(jobs)
     assert caught.value.transient
     assert len(caught.value.failures) == 100
-    assert len(runner.of('submit')) <= executor.commands_at_once
+    # Each of those that were begun is halved twice: 10, 5, 2.
+    assert len(runner.of('submit')) <= 3 * executor.commands_at_once
+
+
+@pytest.mark.parametrize('room', [0, 1, 3, 7, 9])
+def test_as_many_go_in_as_there_is_room_for(
+        executor: TellingArrayExecutor, runner: FakeRunner, scheduler: Scheduler, room: int) -> None:
+    """A user may have so many jobs and no more."""
+    def take(argv: Sequence[str], folder: Path) -> CommandResult:
+        wanted = next((int(word.partition('=')[2]) for word in argv if word.startswith('--array=')), 1)
+        fits = sum(scheduler.sizes) + wanted <= room
+        return scheduler.take(argv, folder) if fits else result(b'', 1, b'busy: too many jobs')
+
+    runner.answers['submit'] = take
+    jobs = alike(10)
+    with pytest.raises(NotAllSubmitted) as caught:
+        executor.submit_many(jobs)
+    submitted = [job for job in jobs if job.native_id is not None]
+    # What cannot be halved any more is an array of two or three.
+    assert room - 2 <= len(submitted) <= room
+    assert len(caught.value.failures) == 10 - len(submitted)
+    assert caught.value.transient
+    assert len({job.native_id for job in submitted}) == len(submitted)
+    assert len(runner.of('submit')) <= 7
+    assert claims(executor) == [REVOKED] * (len(runner.of('submit')) - len(scheduler.sizes))
 
 
 def test_a_job_that_cannot_be_run_keeps_the_others_from_nothing(

@@ -14,7 +14,7 @@ from psij_ext.core.job import Job
 from psij_ext.core.serialization import JSONSerializer
 from psij_ext.core.spec import JobSpec
 from psij_ext.exceptions import FolderUnreadable, InvalidJobException, PsijExtError, SubmitException, SubmitUncertain
-from psij_ext.executors.bulk import Batch, BulkExecutor, Given
+from psij_ext.executors.bulk import Batch, BulkExecutor, Failures, Given
 from psij_ext.executors.depending import Others
 from psij_ext.executors.settling import Submitted
 from psij_ext.runtime.arrays import ArrayFolder, MemberFolder
@@ -29,6 +29,10 @@ class ArrayRefused(SubmitException):
     """An array was refused because it is one; its jobs may be taken one by one."""
 
 
+class ArrayTurnedAway(SubmitException):
+    """An array was refused, by a scheduler that answers, for a reason that may pass: a smaller one may be taken now."""
+
+
 class ArraySubmittingExecutor(BulkExecutor):
     """An executor that submits jobs of one shape as arrays, where its scheduler has any."""
 
@@ -38,9 +42,14 @@ class ArraySubmittingExecutor(BulkExecutor):
     def array_shape(self, job: Job) -> Hashable | None:
         """Return what jobs must have in common to be elements of one array; None for a job that goes by itself."""
 
+    @property
     @abstractmethod
-    def _array_sizes(self) -> tuple[int, int]:
-        """Return how many elements an array has at least and at most; the most is 0 where there are no arrays."""
+    def _fewest_elements(self) -> int:
+        """How many elements an array has at least."""
+
+    @abstractmethod
+    def _most_elements(self) -> int:
+        """Return how many elements an array may have; 0 where there are no arrays."""
 
     @abstractmethod
     def _start_array(self, jobs: Sequence[Job], folder: ArrayFolder, nonce: str) -> str:
@@ -69,8 +78,9 @@ class ArraySubmittingExecutor(BulkExecutor):
 
     def _divided(self, alike: Batch) -> builtins.list[Batch]:
         """Divide jobs of one shape into as few arrays as possible, of nearly the same size."""
-        fewest, most = self._array_sizes() if len(alike) > 1 else (0, 0)
-        if most < max(fewest, 2) or len(alike) < max(fewest, 2):
+        fewest = max(self._fewest_elements, 2)
+        most = self._most_elements() if len(alike) >= fewest else 0
+        if most < fewest:
             return [[each] for each in alike]
         arrays = -(-len(alike) // most)
         size, larger = divmod(len(alike), arrays)
@@ -80,16 +90,35 @@ class ArraySubmittingExecutor(BulkExecutor):
 
     # -- one array
 
-    def _submit_together(self, batch: Batch) -> builtins.list[Batch]:
-        try:
-            self._submit_array(batch)
-        except ArrayRefused as refusal:
-            logger.info('%d jobs are submitted one by one: %s', len(batch), refusal)
-            return [[each] for each in batch]
-        except InvalidJobException as error:
-            logger.debug('Some of %d jobs cannot be elements of an array: %s', len(batch), error)
-            return self._without_culprits(batch)
-        return []
+    def _submit_together(self, batch: Batch, failures: Failures) -> builtins.list[Batch]:
+        divided: builtins.list[Batch] = []
+        waiting = [batch]
+        while waiting:
+            part = waiting.pop()
+            if failures.scheduler_is_busy:
+                failures.leave_out(part)
+                continue
+            try:
+                self._submit_array(part)
+            except ArrayRefused as refusal:
+                logger.info('%d jobs are submitted one by one: %s', len(part), refusal)
+                divided += [[each] for each in part]
+            except InvalidJobException as error:
+                logger.debug('Some of %d jobs cannot be elements of an array: %s', len(part), error)
+                divided += self._without_culprits(part)
+            except PsijExtError as error:
+                if self._may_be_too_many(part, error):
+                    waiting += [part[len(part) // 2:], part[:len(part) // 2]]
+                else:
+                    failures.add(part, error)
+        return divided
+
+    def _may_be_too_many(self, batch: Batch, error: PsijExtError) -> bool:
+        """Whether a half of an array may be taken that was refused: a user may have so many jobs and no more.
+
+        Nobody knows how many these are. So halves are tried at once, and only with what is too small it is waited.
+        """
+        return isinstance(error, ArrayTurnedAway) and len(batch) >= 2 * max(self._fewest_elements, 2)
 
     def _without_culprits(self, batch: Batch) -> builtins.list[Batch]:
         """Separate the jobs that cannot be run as written, which are to say so by themselves, from the others."""
@@ -156,7 +185,7 @@ class ArraySubmittingExecutor(BulkExecutor):
             folder.note_submission(self._submission_record(folder, nonce))
             return self._start_array(jobs, folder, nonce)
 
-        return self._patiently(start)
+        return self._patiently(start, lambda refusal: not self._may_be_too_many(batch, refusal))
 
     # -- what follows
 

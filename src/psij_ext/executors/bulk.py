@@ -26,6 +26,31 @@ class Given(NamedTuple):
 Batch = List[Given]
 
 
+class Failures:
+    """Why jobs of a batch were not submitted."""
+
+    def __init__(self) -> None:
+        self.by_job: dict[str, PsijExtError] = {}
+        self._lock = threading.Lock()
+        self._busy: SubmitException | None = None
+
+    @property
+    def scheduler_is_busy(self) -> bool:
+        """Whether it refused a job for a reason that may pass, and went on to for as long as that was tried."""
+        return self._busy is not None
+
+    def add(self, batch: Batch, error: PsijExtError) -> None:
+        with self._lock:
+            self.by_job.update((each.job.id, error) for each in batch)
+            if isinstance(error, SubmitException) and error.transient:
+                self._busy = error
+
+    def leave_out(self, batch: Batch) -> None:
+        error = SubmitException(
+            f'This was not tried after another job of the batch had been refused: {self._busy}', transient=True)
+        self.by_job.update((each.job.id, error) for each in batch)
+
+
 class BulkExecutor(SubmittingExecutor):
     """An executor that submits many jobs in one call."""
 
@@ -48,7 +73,7 @@ class BulkExecutor(SubmittingExecutor):
         """
         chosen = list_of_jobs('submit_many: jobs', jobs)
         batches = self._batches(self._check_many(chosen))
-        failures = _Failures()
+        failures = Failures()
         # What cannot go together after all.
         divided: builtins.list[Batch] = []
 
@@ -60,7 +85,7 @@ class BulkExecutor(SubmittingExecutor):
                 if len(batch) == 1:
                     self.submit(batch[0].job)
                 else:
-                    divided.extend(self._submit_together(batch))
+                    divided.extend(self._submit_together(batch, failures))
             except PsijExtError as error:
                 failures.add(batch, error)
 
@@ -86,11 +111,11 @@ class BulkExecutor(SubmittingExecutor):
         """Divide jobs into those that one command is to submit; here one each."""
         return [[each] for each in given]
 
-    def _submit_together(self, batch: Batch) -> builtins.list[Batch]:
-        """Submit several jobs with one command.
+    def _submit_together(self, batch: Batch, failures: Failures) -> builtins.list[Batch]:
+        """Submit several jobs with one command, or with as few as possible.
 
+        :param failures: told why jobs were not submitted.
         :return: those that cannot be submitted so, in batches in which they may be.
-        :raises PsijExtError: as `submit`, of all of them.
         """
         return [[each] for each in batch]
 
@@ -114,28 +139,3 @@ class BulkExecutor(SubmittingExecutor):
                     f'Job {number} of {len(jobs)}: {str(error).rstrip(".")}. Nothing was submitted.', error) from error
             seen.add(job.id)
         return given
-
-
-class _Failures:
-    """Why jobs of a batch were not submitted."""
-
-    def __init__(self) -> None:
-        self.by_job: dict[str, PsijExtError] = {}
-        self._lock = threading.Lock()
-        self._busy: SubmitException | None = None
-
-    @property
-    def scheduler_is_busy(self) -> bool:
-        """Whether it refused a job for a reason that may pass, and went on to for as long as that was tried."""
-        return self._busy is not None
-
-    def add(self, batch: Batch, error: PsijExtError) -> None:
-        with self._lock:
-            self.by_job.update((each.job.id, error) for each in batch)
-            if isinstance(error, SubmitException) and error.transient:
-                self._busy = error
-
-    def leave_out(self, batch: Batch) -> None:
-        error = SubmitException(
-            f'This was not tried after another job of the batch had been refused: {self._busy}', transient=True)
-        self.by_job.update((each.job.id, error) for each in batch)

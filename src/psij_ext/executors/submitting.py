@@ -193,10 +193,11 @@ class SubmittingExecutor(SettlingExecutor):
 
         return self._patiently(start)
 
-    def _patiently(self, start: Callable[[], str]) -> str:
+    def _patiently(self, start: Callable[[], str], waits: Callable[[SubmitException], bool] = lambda _: True) -> str:
         """Start something, once more each time that it is refused for a reason that may pass; return its native id.
 
         :param start: makes one attempt.
+        :param waits: tells whether a refusal is worth it.
         """
         pauses = Pauses(self.config.submit_retry_time, self.clock, _FIRST_PAUSE, _LONGEST_PAUSE)
         level = logging.WARNING
@@ -206,7 +207,7 @@ class SubmittingExecutor(SettlingExecutor):
             except SubmitUncertain:
                 raise
             except SubmitException as refusal:
-                pause = pauses.next() if refusal.transient else None
+                pause = pauses.next() if refusal.transient and waits(refusal) else None
                 if pause is None:
                     raise
                 logger.log(level, 'It is submitted again for up to %g s: %s', self.config.submit_retry_time, refusal)
