@@ -67,7 +67,7 @@ def test_streams_that_are_one_file_under_two_names_are_a_shape_of_their_own(exec
 
 @pytest.mark.parametrize('fields', [
     {'stage_in': {StageIn('a', 'b')}}, {'stage_out': {StageOut('a', 'b')}}, {'cleanup': {'a'}}, {'executable': None},
-    {'launcher': 'unknown'}])
+    {'launcher': 'unknown'}, {'arguments': ['x' * 20_000, 'y' * 20_000]}, {'environment': {'A': 'x' * 40_000}}])
 def test_a_job_that_goes_by_itself(executor: ArrayExecutor, fields: dict[str, object]) -> None:
     assert executor.array_shape(job(**fields)) is None  # type: ignore[arg-type]
 
@@ -104,8 +104,8 @@ def test_an_array_is_one_script_and_one_command(executor: ArrayExecutor) -> None
         'psij_array_id=$SIMPLE_ARRAY psij_index=$SIMPLE_INDEX psij_raw_id=$SIMPLE_ID']
     assert {'psij_folder=/work/the-array', 'psij_claim=$psij_folder/claim.the-nonce', 'psij_mailbox=/box',
             'psij_job=the-array.$psij_index', 'psij_secret=the-nonce.$psij_index'} <= {*lines}
-    assert tasks.decode().splitlines() == [
-        f'psij_command=(/bin/echo {number}) psij_task={number}' for number in range(3)]
+    assert tasks.decode().splitlines() == [f'psij_command=({number}) psij_task={number}' for number in range(3)]
+    assert 'psij_command=( /bin/echo "${psij_command[@]}")' in lines
 
 
 def test_so_many_at_once(executor: ArrayExecutor) -> None:

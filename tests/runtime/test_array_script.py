@@ -98,6 +98,28 @@ def test_a_launcher_stands_before_each_command(root: Path) -> None:
     array = ScriptedArray(echoes(2), root, MultipleLauncher())
     assert array.run(1) == 0
     assert array.file(1, 'stdout').read_text() == 'I am 1\n'
+    assert array.table == b"psij_command=('I am 0') psij_task=0\npsij_command=('I am 1') psij_task=1\n"
+
+
+@pytest.mark.parametrize('words', [
+    [['a', 'b'], ['a', 'b']], [['a', 'b'], ['a', 'b', 'c']], [['a', 'b'], ['a']], [[], ['a']], [[], []], [[''], []], [['', 'a'], ['', '']],
+    [['a b', 'c'], ['a b', 'd'], ['a b']], [['$x', '"'], ['$x', '`']], [['b', 'z'], ['a', 'z']]])
+def test_commands_that_begin_alike(root: Path, words: list[list[str]]) -> None:
+    array = ScriptedArray([shell('printf "<%s>" $# "$@"', environment={'A': 'b'})] * len(words), root / 'alike')
+    assert b'printf' not in array.table
+    specs = [JobSpec('/bin/sh', ['-c', 'printf "<%s>" $# "$@"', 'sh', *each]) for each in words]
+    array = ScriptedArray(specs, root)
+    for index, each in enumerate(words):
+        assert array.run(index) == 0
+        assert array.file(index, 'stdout').read_text() == ''.join(f'<{word}>' for word in [str(len(each)), *each])
+
+
+def test_programs_of_which_one_is_missing(root: Path) -> None:
+    array = ScriptedArray([JobSpec('/bin/true'), JobSpec('/nonexistent program')], root)
+    assert [array.run(index) for index in (0, 1)] == [0, 127]
+    assert [array.record(index).unbegun for index in (0, 1)] == [None, '/nonexistent\\ program']
+    array = ScriptedArray([JobSpec('/nonexistent', [str(number)]) for number in range(2)], root / 'all')
+    assert (array.run(1), array.record(1).unbegun) == (127, '/nonexistent')
 
 
 def test_a_program_is_looked_for_where_the_element_has_it(root: Path) -> None:
@@ -127,6 +149,29 @@ def test_variables_of_the_environment_change_nothing(root: Path) -> None:
     assert array.record(0).native_id == '12_0'
 
 
+def test_which_control_group_is_an_elements(root: Path) -> None:
+    """Slurm has an id of its own for each element, by which its control groups are called."""
+    peak = root / 'cgroup' / 'slurm' / 'job_77' / 'memory.peak'
+    peak.parent.mkdir(parents=True)
+    peak.write_text('123456789\n')
+    (root / 'cgroups').write_text('0::/slurm/job_77/step_batch\n')
+    array = ScriptedArray(echoes(2), root, replaced={
+        '/proc/self/cgroup': str(root / 'cgroups'), '/sys/fs/cgroup': str(root / 'cgroup'),
+        'psij_raw_id=$psij_native_id': 'psij_raw_id=77'})
+    assert array.run(1) == 0
+    assert array.record(1).max_rss == 123456789
+
+
+@pytest.mark.parametrize('name', ['progress', 'exit', 'exit.new', 'nodes'])
+def test_what_a_link_leads_to_is_not_written(root: Path, name: str) -> None:
+    array = ScriptedArray(echoes(2), root)
+    (root / 'victim').write_text('mine')
+    array.file(0, name).symlink_to(root / 'victim')
+    assert array.run(0) == 0
+    assert (root / 'victim').read_text() == 'mine'
+    assert array.record(0).exit_code == 0
+
+
 # -- the table
 
 
@@ -135,7 +180,7 @@ def test_an_element_that_is_not_in_the_table_fails(root: Path, table: str | None
     array = ScriptedArray(echoes(2), root)
     path = array.folder.path / TASKS
     path.unlink() if table is None else path.write_text(table)
-    assert array.run(0) == 1
+    assert array.run(0, env={'psij_task': '0', 'psij_command': 'x', 'psij_lines': 'psij_task=0'}) == 1
     assert (array.record(0).exit_code, array.record(0).phase) == (1, 'task')
     assert 'element 0' in array.words(0)
     assert not array.file(0, 'stdout').exists()

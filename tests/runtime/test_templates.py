@@ -16,7 +16,7 @@ from psij_ext.core.spec import JobSpec
 from psij_ext.exceptions import InvalidJobException
 from psij_ext.launchers.single import SingleLauncher
 from psij_ext.runtime.script import script_context
-from psij_ext.runtime.templates import Verbatim, full_script, quote, render
+from psij_ext.runtime.templates import Verbatim, full_script, quote, quote_words, render
 
 # -- quoting
 
@@ -38,6 +38,19 @@ def test_what_was_quoted_stands_on_one_line(text: str) -> None:
 
 def test_the_empty_string_is_a_word() -> None:
     assert quote('') == "''"
+
+
+@given(st.lists(CARRIED, max_size=5))
+@example(['a', 'b', '', 'c'])
+@example(['a', 'ü'])
+@example(['a b', 'c'])
+@example([''])
+def test_many_words_are_quoted_as_each_is(words: list[str]) -> None:
+    assert quote_words(words) == ' '.join(map(quote, words))
+
+
+def test_what_needs_no_quotes_has_none() -> None:
+    assert quote_words(['/bin/echo', 'a=b', '--x,y:z', '50%', '@+_.']) == '/bin/echo a=b --x,y:z 50% @+_.'
 
 
 # -- templates

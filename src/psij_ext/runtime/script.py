@@ -101,11 +101,13 @@ def make_absolute(spec: JobSpec, here: Path) -> JobSpec:
     return spec
 
 
-def launch_command(job: Job, launcher: Launcher) -> list[str]:
+def launch_command(job: Job, launcher: Launcher, wrapped_job: Job | None = None) -> list[str]:
     """Give the argv that starts the job's processes, with the spec's environment set for them alone.
 
     The environment is set by `env`, inside the launcher: so it reaches processes on other nodes, holds names
     that bash reserves, and a PATH or LD_PRELOAD that is meant for the job harms neither script nor launcher.
+
+    :param wrapped_job: a job that stands for this one together with its environment; for many jobs it may be the same.
     """
     spec = job.spec
     if spec is None or spec.executable is None:
@@ -118,7 +120,9 @@ def launch_command(job: Job, launcher: Launcher) -> list[str]:
         command = ['/usr/bin/nice', '-n', '0', '--', *command]
     wrapped.executable = '/usr/bin/env'
     wrapped.arguments = ['--', *(f'{name}={value}' for name, value in spec.environment.items()), *command]
-    return launcher.get_launch_command(Job(wrapped))
+    wrapped_job = wrapped_job or Job()
+    wrapped_job.spec = wrapped
+    return launcher.get_launch_command(wrapped_job)
 
 
 def export_lines(environment: Mapping[str, str]) -> str:

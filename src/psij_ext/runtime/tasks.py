@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Union
+from typing import Dict, List, TypeVar, Union
 
 from psij_ext.core.interfaces import Launcher
 from psij_ext.core.job import Job
 from psij_ext.core.spec import JobSpec
 from psij_ext.exceptions import InvalidJobException
-from psij_ext.runtime.limits import as_bytes, check_command, check_path
+from psij_ext.runtime.limits import LONGEST_ARGUMENT, as_bytes, check_command, check_path
 from psij_ext.runtime.script import launch_command, script_context
-from psij_ext.runtime.templates import Verbatim, quote
+from psij_ext.runtime.templates import Verbatim, quote, quote_words
 
 # What the file is called in the folder of an array: line 1 is that of element 0.
 TASKS = 'tasks'
-_Value = Union[str, Verbatim]
-_PATHS = ('directory', 'stdin_path', 'stdout_path', 'stderr_path', 'pre_launch', 'post_launch')
-_STDOUT, _STDERR = Verbatim('"${psij_records}stdout"'), Verbatim('"${psij_records}stderr"')
-# At a fixed place in the command where no environment and no launcher stand before the program.
-_FIRST_WORD = Verbatim('"${psij_command[0]}"')
+# Where an element's script puts what its command writes, if the job does not say.
+_OUTPUTS = {'stdout_path': Verbatim('"${psij_records}stdout"'), 'stderr_path': Verbatim('"${psij_records}stderr"')}
 _OWN_PATH = Verbatim('"$PATH"')
+# Of commands that differ from their first words on.
+_FIRST_WORD = Verbatim('"${psij_command[0]}"')
+# A command that is written in so few characters can be started wherever others can.
+_SHORT_COMMAND = LONGEST_ARGUMENT // 16
+_Values = List[Union[str, Verbatim]]
+Words = TypeVar('Words', str, List[str])
 
 
 def array_context(
@@ -34,50 +37,70 @@ def array_context(
     :param folder: where the script keeps the records of all of them; its name is the array's.
     :param nonce: the name of this submission.
     :param mailbox: where the script leaves its hints; None for nowhere.
-    :return: the context, and what the file `TASKS` in the folder is to hold.
+    :return: the context, and what the file `TASKS` in the folder is to hold: a line for each element, which sets the
+        variables that the script has in place of values.
     :raises InvalidJobException: if one of the jobs cannot be run as it is written.
     """
     context = script_context(jobs[0], launcher, folder=folder, nonce=nonce, mailbox=mailbox)
-    specs = [_checked(job) for job in jobs]
-    commands = [launch_command(job, launcher) for job in jobs]
-    columns: dict[str, list[_Value]] = {
-        'directory': [str(spec.directory) for spec in specs],
-        'stdin_path': [str(spec.stdin_path or '/dev/null') for spec in specs],
-        'stdout_path': [_STDOUT if spec.stdout_path is None else str(spec.stdout_path) for spec in specs],
-        'stderr_path': [_STDERR if spec.stderr_path is None else str(spec.stderr_path) for spec in specs],
-    }
-    for name in ('pre_launch', 'post_launch'):
-        if context[name] is not None:
-            columns[name] = [str(getattr(spec, name)) for spec in specs]
-    started = [str(spec.executable) for spec in specs] if context['measures'] else [command[0] for command in commands]
-    if started == [command[0] for command in commands]:
-        columns['started'] = [_FIRST_WORD] * len(jobs)
-    else:
-        columns['started'] = [*started]
-    if context['measures']:
-        columns['started_path'] = [(spec.environment or {}).get('PATH') or _OWN_PATH for spec in specs]
-    lines = [f'psij_command=({" ".join(map(quote, command))})' for command in commands]
-    for key, column in columns.items():
-        if all(value == column[0] for value in column):
-            context[key] = column[0]
+    specs = [_spec_of(job) for job in jobs]
+    wrapped_job = Job()
+    commands = [launch_command(job, launcher, wrapped_job) for job in jobs]
+    common = common_beginning(commands)
+    shown = [quote_words(command[len(common):]) for command in commands]
+    short = _SHORT_COMMAND - len(quote_words(common))
+    for spec, words in zip(specs, shown):
+        if len(words) > short:
+            check_command(str(spec.executable), spec.arguments or (), spec.environment or {})
+    lines = [f'psij_command=({words})' for words in shown]
+    for key, values in _columns(specs, commands, context).items():
+        if values.count(values[0]) == len(values):
+            context[key] = values[0]
         else:
-            lines = [f'psij_{key}={_written(value)} {line}' for value, line in zip(column, lines)]
             context[key] = Verbatim(f'"$psij_{key}"')
-    context.update(is_array=True, job_id=folder.name, launch_command=[])
-    return context, b''.join(as_bytes(f'{line} psij_task={index}\n') for index, line in enumerate(lines))
+            lines = [f'psij_{key}={value.text if isinstance(value, Verbatim) else quote(value)} {line}'
+                     for value, line in zip(values, lines)]
+    context.update(is_array=True, job_id=folder.name, launch_command=common)
+    # A line that was not read to its end does not say for which element it is.
+    table = [f'{line} psij_task={index}\n' for index, line in enumerate(lines)]
+    text = ''.join(table)
+    return context, text.encode('ascii') if text.isascii() else b''.join(map(as_bytes, table))
 
 
-def _checked(job: Job) -> JobSpec:
-    spec = job.spec
-    if spec is None or spec.executable is None:
+def _columns(
+    specs: Sequence[JobSpec], commands: Sequence[Sequence[str]], context: dict[str, object]
+) -> Dict[str, _Values]:
+    """Give the values of all elements that may differ between them, by their keys in the templates.
+
+    :raises InvalidJobException: if nothing can have such a path.
+    """
+    columns: Dict[str, _Values] = {}
+    for key in ('directory', 'stdin_path', 'pre_launch', 'post_launch'):
+        if context[key] is not None:
+            columns[key] = [str(getattr(spec, key) or '/dev/null') for spec in specs]
+    for key, usual in _OUTPUTS.items():
+        columns[key] = [usual if path is None else str(path) for path in [getattr(spec, key) for spec in specs]]
+    programs: _Values = [str(spec.executable) for spec in specs]
+    for key, values in [*columns.items(), ('executable', programs)]:
+        for path in {value for value in values if isinstance(value, str)}:
+            check_path(f'JobSpec.{key}', path)
+    first_words: _Values = [command[0] for command in commands]
+    columns['started'] = first_words
+    if context['measures']:
+        columns['started'] = programs
+        columns['started_path'] = [(spec.environment or {}).get('PATH') or _OWN_PATH for spec in specs]
+    if columns['started'] == first_words and len({*first_words}) > 1:
+        columns['started'] = [_FIRST_WORD] * len(specs)
+    return columns
+
+
+def common_beginning(sequences: Sequence[Words]) -> Words:
+    """Return what sequences of words, or texts, have in common before the first place where two of them differ."""
+    first, last = min(sequences), max(sequences)
+    differ = (place for place, (one, other) in enumerate(zip(first, last)) if one != other)
+    return first[:next(differ, min(len(first), len(last)))]
+
+
+def _spec_of(job: Job) -> JobSpec:
+    if job.spec is None or job.spec.executable is None:
         raise InvalidJobException('The job has no executable: JobSpec.executable must be set.')
-    check_command(spec.executable, spec.arguments or (), spec.environment or {})
-    for name in _PATHS:
-        path = getattr(spec, name)
-        if path is not None:
-            check_path(f'JobSpec.{name}', path)
-    return spec
-
-
-def _written(value: _Value) -> str:
-    return value.text if isinstance(value, Verbatim) else quote(value)
+    return job.spec

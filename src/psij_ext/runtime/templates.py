@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import re
 import secrets
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, islice, repeat
@@ -31,6 +30,8 @@ _MARK = f'@{secrets.token_hex(16)}@'
 _VERBATIM_MARK = f'@{secrets.token_hex(16)}'
 _COMMON_TEMPLATES = ('prologue', 'epilogue', 'launch')
 _PLAIN_WORD = re.compile(r'[\w@%+=:,./-]+', re.ASCII)
+# The same, and what stands between words, which no word can hold.
+_PLAIN_BYTES = bytes(byte for byte in range(128) if _PLAIN_WORD.fullmatch(chr(byte))) + b'\0'
 _CONTROL_CHARACTERS = re.compile('[\x00-\x1f\x7f]')
 _ANSI_C_ESCAPES = {'\\': '\\\\', "'": "\\'", '\n': '\\n', '\r': '\\r', '\t': '\\t'}
 
@@ -55,10 +56,18 @@ def quote(text: str) -> str:
     if _PLAIN_WORD.fullmatch(text) is not None:
         return text
     if _CONTROL_CHARACTERS.search(text) is None:
-        return shlex.quote(text)
+        return "'" + text.replace("'", "'\"'\"'") + "'"
     escaped = re.sub(r"[\\'\x00-\x1f\x7f]",
                      lambda match: _ANSI_C_ESCAPES.get(match[0], f'\\x{ord(match[0]):02x}'), text)
     return f"$'{escaped}'"
+
+
+def quote_words(words: Sequence[str]) -> str:
+    """Write strings as words of a bash script with blanks between them; most of them need no quotes."""
+    joined = '\0'.join(words)
+    if '' in words or joined.encode('ascii', 'replace').translate(None, _PLAIN_BYTES):
+        return ' '.join(map(quote, words))
+    return joined.replace('\0', ' ')
 
 
 _RENDERER = pystache.Renderer(escape=quote, missing_tags='strict', string_encoding='utf-8')

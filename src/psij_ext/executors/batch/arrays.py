@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from itertools import takewhile
 
 from psij_ext.core.interfaces import Launcher
 from psij_ext.core.job import Job
 from psij_ext.core.spec import JobSpec
 from psij_ext.runtime.script import is_one_file
+from psij_ext.runtime.tasks import common_beginning
 
 # What is mostly a number, and what stands before it.
 _AT_THE_END_OF_A_PREFIX = '0123456789-_.,:;#/ ([{'
 _NAMELESS = 'array'
+# Each element's script reads the table up to its line; where thousands do so, lines must not be longer than some pages.
+_LONGEST_TASK = 32 * 1024
 
 
 def shape_of(job: Job, spec: JobSpec, launcher: Launcher) -> Hashable | None:
@@ -23,6 +25,8 @@ def shape_of(job: Job, spec: JobSpec, launcher: Launcher) -> Hashable | None:
     :param launcher: what starts its processes.
     """
     if spec.stage_in or spec.stage_out or spec.cleanup or spec.executable is None:
+        return None
+    if sum(map(len, spec.arguments or ())) + sum(map(len, (spec.environment or {}).values())) > _LONGEST_TASK:
         return None
     resources = spec.resources
     return (
@@ -36,6 +40,4 @@ def common_name(names: Sequence[str]) -> str:
     """Return what names have in common, without the beginnings of numbers: `run` for `run-08` and `run-09`."""
     if len({*names}) == 1:
         return names[0]
-    first, last = min(names), max(names)
-    prefix = ''.join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last)))
-    return prefix.rstrip(_AT_THE_END_OF_A_PREFIX) or _NAMELESS
+    return common_beginning(names).rstrip(_AT_THE_END_OF_A_PREFIX) or _NAMELESS
