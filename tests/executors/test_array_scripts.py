@@ -6,28 +6,36 @@ import os
 import subprocess
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+from hypothesis import Phase, given, settings
 
+from hostile_specs import HOSTILE_JOBS, Ground, Hostile
 from psij_ext.core.dependencies import NO_DEPENDENCIES
 from psij_ext.core.job import Job
 from psij_ext.executors.batch import BatchSchedulerExecutor
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.records import ExitRecord, parse_exit_record
-from psij_ext.runtime.script import make_absolute
+from psij_ext.runtime.script import export_lines, make_absolute
 from psij_ext.runtime.tasks import TASKS
 from psij_ext.testing.conformance.marks import on_batch
 from psij_ext.testing.execparams import ExecParams
 
+COUNT = 15
+# Where the folders of arrays lie; Slurm can give elements files of their own in one without a backslash.
+ODD_PLACE = 'work %a %j "$(: >"$PSIJ_CANARY")" {{x}} it\'s'
 on_each_launcher = pytest.mark.conformance(not_on=('local',))
 
 
 class Array:
     """An array that was submitted as a person would do it, with the command that was rendered."""
 
-    def __init__(self, execparams: ExecParams, jobs: Sequence[Job], throttle: int | None = None) -> None:
-        executor = execparams.shared_executor
+    def __init__(self, execparams: ExecParams, jobs: Sequence[Job], throttle: int | None = None,
+                 work_directory: Path | None = None) -> None:
+        executor = execparams.executor(work_directory=work_directory or execparams.work_directory)
         assert isinstance(executor, BatchSchedulerExecutor)
         for job in jobs:
             assert job.spec is not None
@@ -39,7 +47,7 @@ class Array:
         script, command, table = executor.render_array(
             jobs, self.folder.path, 'the-nonce', None, NO_DEPENDENCIES, throttle)
         self.folder.write_script(script)
-        self.folder.write_environment('export COMMON=common\n')
+        self.folder.write_environment(export_lines(os.environ))
         (self.folder.path / TASKS).write_bytes(table)
         done = subprocess.run(command, cwd=self.folder.path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -95,6 +103,37 @@ def test_elements_are_run_as_they_are_described(execparams: ExecParams) -> None:
         array.until(array.file(index, 'scheduler.out').exists, 'the output of the script is there')
         assert array.file(index, 'scheduler.out').read_text() == ''
     assert not [path.name for path in array.folder.path.iterdir() if path.name == 'scheduler.out']
+
+
+@on_batch
+def test_hostile_elements_arrive_as_they_are_described(execparams: ExecParams) -> None:
+    ground = Ground(execparams.folder)
+    members: list[Hostile] = []
+
+    @settings(max_examples=COUNT, phases=[Phase.generate], database=None)
+    @given(hostile=HOSTILE_JOBS)
+    def draw(hostile: Hostile) -> None:
+        # Those with the longest texts are not for an array.
+        members.append(replace(
+            hostile, joined=False, inherited={}, arguments=[text[:1000] for text in hostile.arguments],
+            environment={name: text[:1000] for name, text in hostile.environment.items()}))
+
+    draw()
+    jobs = []
+    for number, member in enumerate(members):
+        root = execparams.folder / f'job {number}'
+        root.mkdir()
+        spec = member.spec(root, ground, stages=False)
+        spec.attributes = execparams.spec('/bin/true').attributes
+        jobs.append(Job(spec))
+    with patch.dict(os.environ, ground.variables):
+        array = Array(execparams, jobs, work_directory=execparams.folder / ODD_PLACE)
+    for index, member in enumerate(members):
+        assert (array.record(index).exit_code, array.record(index).phase) == (0, 'done')
+        array.until(array.file(index, 'scheduler.out').exists, 'the output of the script is there')
+        assert array.file(index, 'scheduler.out').read_text() == ''
+        member.check(execparams.folder / f'job {index}', stages=False)
+    assert not ground.canary.exists()
 
 
 @on_batch

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from job_scripts import ScriptedArray, shell, trapping, until
 
+from psij_ext.core.job import Job
+from psij_ext.core.resources import ResourceSpecV1
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.launchers.multiple import MultipleLauncher
+from psij_ext.launchers.single import SingleLauncher
 from psij_ext.runtime.jobfolder import REVOKED
 from psij_ext.runtime.tasks import TASKS
 
@@ -103,7 +106,7 @@ def test_a_launcher_stands_before_each_command(root: Path) -> None:
 
 @pytest.mark.parametrize('words', [
     [['a', 'b'], ['a', 'b']], [['a', 'b'], ['a', 'b', 'c']], [['a', 'b'], ['a']], [[], ['a']], [[], []], [[''], []], [['', 'a'], ['', '']],
-    [['a b', 'c'], ['a b', 'd'], ['a b']], [['$x', '"'], ['$x', '`']], [['b', 'z'], ['a', 'z']]])
+    [['a b', 'c'], ['a b', 'd'], ['a b']], [['$x', '"'], ['$x', '`']], [['b', 'z'], ['a', 'z']], [['a  b'], ['*\t ?\n\n']]])
 def test_commands_that_begin_alike(root: Path, words: list[list[str]]) -> None:
     array = ScriptedArray([shell('printf "<%s>" $# "$@"', environment={'A': 'b'})] * len(words), root / 'alike')
     assert b'printf' not in array.table
@@ -112,6 +115,21 @@ def test_commands_that_begin_alike(root: Path, words: list[list[str]]) -> None:
     for index, each in enumerate(words):
         assert array.run(index) == 0
         assert array.file(index, 'stdout').read_text() == ''.join(f'<{word}>' for word in [str(len(each)), *each])
+
+
+class FarLauncher(SingleLauncher):
+    """Where it starts programs there may be others than here."""
+
+    def get_prefix(self, resources: ResourceSpecV1) -> list[str]:
+        return ['/bin/sh', '-c', 'exit 127', 'sh']
+
+    def keeps_process_tree(self, job: Job, *, scheduled: bool) -> bool:
+        return False
+
+
+def test_of_a_program_elsewhere_nobody_says_that_it_is_missing(root: Path) -> None:
+    array = ScriptedArray([JobSpec(f'/nonexistent/{number}') for number in range(2)], root, FarLauncher())
+    assert (array.run(0), array.record(0).unbegun, array.record(0).max_rss) == (127, None, None)
 
 
 def test_programs_of_which_one_is_missing(root: Path) -> None:
@@ -128,10 +146,11 @@ def test_a_program_is_looked_for_where_the_element_has_it(root: Path) -> None:
         (root / name / 'program').write_text(f'#!/bin/sh\necho {name}\n')
         (root / name / 'program').chmod(0o700)
     environments = [{'PATH': str(root / 'here')}, {'PATH': str(root / 'there')}, None, {'PATH': '/nonexistent'}]
-    array = ScriptedArray([JobSpec('program', environment=each) for each in environments], root)
-    assert [array.run(index) for index in range(4)] == [0, 0, 127, 127]
+    specs = [JobSpec('program', environment=each) for each in environments]
+    array = ScriptedArray([*specs, JobSpec('sh', ['-c', 'exit 127'])], root)
+    assert [array.run(index) for index in range(5)] == [0, 0, 127, 127, 127]
     assert [array.file(index, 'stdout').read_text() for index in range(2)] == ['here\n', 'there\n']
-    assert [array.record(index).unbegun for index in range(4)] == [None, None, 'program', 'program']
+    assert [array.record(index).unbegun for index in range(5)] == [None, None, 'program', 'program', None]
 
 
 def test_an_environment_that_all_bring_along(root: Path) -> None:

@@ -17,7 +17,7 @@ from psij_ext.runtime.records import ExitRecord, ProgressEntry, TermNote
 
 PATIENCE = Patience(for_cause=5.0, for_absent=120.0)
 ABSENT, FOUND, UNKNOWN = Presence.ABSENT, Presence.FOUND, Presence.UNKNOWN
-STEPS_BEFORE_LAUNCH = ['directory', 'stage_in', 'pre_launch']
+STEPS_BEFORE_LAUNCH = ['task', 'directory', 'stage_in', 'pre_launch']
 STEPS_AFTER_LAUNCH = ['stage_out', 'cleanup']
 
 

@@ -22,7 +22,7 @@ _SIGNALS = range(1, 65)
 _SENT_TERM = 'The job was sent TERM; the scheduler does not say by whom.'
 # bash(1), "EXIT STATUS": the command cannot be executed, or is not found.
 _NO_COMMAND = (126, 127)
-_BEFORE_LAUNCH = ('claim', 'directory', 'stage_in', 'pre_launch')
+_BEFORE_LAUNCH = ('claim', 'task', 'directory', 'stage_in', 'pre_launch')
 _REASONS = {
     JobState.COMPLETED: ExitReason.EXITED,
     JobState.FAILED: ExitReason.EXITED,

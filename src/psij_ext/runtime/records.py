@@ -33,8 +33,9 @@ class ExitRecord:
     :param attempt: which run of the job this was; a requeue makes the next one. Starts at 1.
     :param native_id: what the scheduler called it.
     :param exit_code: the launch command's, or that of the step which failed.
-    :param phase: how far it came: `done`, or the step in which it ended (`directory`, `stage_in`,
-        `pre_launch`, `launch`, `post_launch`, `stage_out`, `cleanup`); `dependency` where it waited in vain.
+    :param phase: how far it came: `done`, or the step in which it ended (`task`, in which an element of an array reads
+        what it is to do, `directory`, `stage_in`, `pre_launch`, `launch`, `post_launch`, `stage_out`, `cleanup`);
+        `dependency` where it waited in vain.
     :param term_seen: whether the script was sent TERM.
     :param ended: seconds since the epoch.
     :param user_time: CPU seconds in user mode, of the script and of all descendants that were waited for; None where

@@ -19,8 +19,6 @@ TASKS = 'tasks'
 # Where an element's script puts what its command writes, if the job does not say.
 _OUTPUTS = {'stdout_path': Verbatim('"${psij_records}stdout"'), 'stderr_path': Verbatim('"${psij_records}stderr"')}
 _OWN_PATH = Verbatim('"$PATH"')
-# Of commands that differ from their first words on.
-_FIRST_WORD = Verbatim('"${psij_command[0]}"')
 # A command that is written in so few characters can be started wherever others can.
 _SHORT_COMMAND = LONGEST_ARGUMENT // 16
 _Values = List[Union[str, Verbatim]]
@@ -83,13 +81,11 @@ def _columns(
     for key, values in [*columns.items(), ('executable', programs)]:
         for path in {value for value in values if isinstance(value, str)}:
             check_path(f'JobSpec.{key}', path)
-    first_words: _Values = [command[0] for command in commands]
-    columns['started'] = first_words
     if context['measures']:
         columns['started'] = programs
         columns['started_path'] = [(spec.environment or {}).get('PATH') or _OWN_PATH for spec in specs]
-    if columns['started'] == first_words and len({*first_words}) > 1:
-        columns['started'] = [_FIRST_WORD] * len(specs)
+    else:
+        columns['started'] = [command[0] for command in commands]
     return columns
 
 

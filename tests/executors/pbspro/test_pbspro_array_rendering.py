@@ -34,7 +34,7 @@ def test_the_command_and_the_directives(executor: PBSProJobExecutor) -> None:
 
 
 @pytest.mark.parametrize(('version', 'knows'), [
-    ((19, 1, 3), False), ((18, 2), False), ((20, 0, 1), True), ((2020, 1, 4), True), ((23, 6, 6), True), ((), True)])
+    ((19, 1, 3), False), ((18, 2), False), ((20, 0, 1), False), ((2020, 1, 4), False), ((22, 5, 11), True), ((2021, 1), True), ((23, 6, 6), True), ((), True)])
 def test_a_limit_for_elements_at_once_is_for_versions_that_know_it(
         executor: PBSProJobExecutor, version: tuple[int, ...], knows: bool) -> None:
     executor._site = Site('pbspro', version)

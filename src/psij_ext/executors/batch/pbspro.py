@@ -39,9 +39,10 @@ _DELIMITER = '\x1e'
 # Seen in OpenPBS 23.06 for too many elements, for less than two, and for a job that is not to run again.
 _NO_SUCH_ARRAY = (
     'Array job exceeds server or queue size limit', 'illegal -J value', 'cannot submit non-rerunable Array Job')
-# What max_array_size is where nobody set it, and the first version that knows max_run_subjobs.
+# What max_array_size is where nobody set it.
 _USUAL_MAX_ARRAY_SIZE = 10_000
-_FIRST_WITH_THROTTLE = (20,)
+# qsub takes the limit since OpenPBS 22.05, and so PBS Pro since 2021.1: it came in September 2020.
+_FIRST_WITH_THROTTLE, _LAST_WITHOUT = 22, 2020
 # signal(7): what passes over or stops a process that has made no arrangements.
 _HARMLESS_SIGNALS = (
     signals.SIGCHLD, signals.SIGCONT, signals.SIGSTOP, signals.SIGTSTP, signals.SIGTTIN, signals.SIGTTOU,
@@ -94,13 +95,14 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         self._records = pbspro_records.JobRecords(_DELIMITER)
 
     def get_array_option(self, count: int, throttle: int | None = None) -> List[str]:
-        """Return the option of qsub; versions before 2020.1 take no limit for the elements that run at once.
+        """Return the option of qsub; versions before OpenPBS 22.05 and PBS Pro 2021.1 take no limit.
 
         :raises InvalidJobException: if there is a limit, and the server is of such a version.
         """
         if throttle is None:
             return ['-J', f'0-{count - 1}']
-        if self.site.version and self.site.version < _FIRST_WITH_THROTTLE:
+        if self.site.version[:1] and (
+                self.site.version[0] < _FIRST_WITH_THROTTLE or self.site.version[0] == _LAST_WITHOUT):
             raise InvalidJobException(
                 f'array_throttle: PBS {".".join(map(str, self.site.version))} cannot limit how many elements of an '
                 'array run at once.')
