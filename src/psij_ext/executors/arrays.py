@@ -200,10 +200,13 @@ class ArraySubmittingExecutor(BulkExecutor):
         return {native_id: failure for native_id, failure in by_job.items() if failure is not None}
 
     def _undecided(self, others: Others, job: Job) -> Dependencies:
-        """Name an array by its own id where all of its elements are waited for: PBS lets no job wait for one alone."""
+        """Name an array by its own id where the ends of all of its elements are waited for, whatever they are.
+
+        PBS lets no job wait for one element alone. What counts as the success of an array differs from one scheduler to
+        the other: that of its last element was seen to be enough.
+        """
         left = super()._undecided(others, job)
-        return Dependencies(_named(left.after_ok, self._all_of_arrays(others.after_ok)),
-                            _named(left.after_any, self._all_of_arrays(others.after_any)), left.after_not_ok)
+        return left._replace(after_any=_named(left.after_any, self._all_of_arrays(others.after_any)))
 
     def _all_of_arrays(self, jobs: Sequence[Job]) -> dict[str, str]:
         return self._whole_arrays(

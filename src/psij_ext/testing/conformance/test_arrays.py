@@ -209,29 +209,45 @@ def test_a_job_waits_for_one_of_them(execparams: ExecParams) -> None:
     assert third.exit_info is not None and third.exit_info.reason is ExitReason.DEPENDENCY_FAILED
 
 
-@once
-@pytest.mark.parametrize('code', ['0', '3'])
-def test_a_job_waits_for_all_of_them(execparams: ExecParams, code: str) -> None:
-    """Another job may wait for the ends of all, of which some have come already."""
-    go = execparams.folder / 'go'
+def ending_after(execparams: ExecParams, go: Path, code: str) -> Sequence[Job]:
+    """Submit four jobs, of which the first has ended; the others end when a file is there, the third with a code."""
     script = f'[ "$2" = 0 ] || {{ {UNTIL}; }}; exit "$3"'
-    jobs = execparams.submit_many([execparams.shell(script, [str(go), str(number), code if number == 3 else '0'])
+    jobs = execparams.submit_many([execparams.shell(script, [str(go), str(number), code if number == 2 else '0'])
                                    for number in range(4)])
     execparams.wait(jobs[0])
-    try:
-        after_all = execparams.submit(execparams.job('/bin/date'), after_ok=jobs)
-        anyhow = execparams.submit(execparams.job('/bin/date'), after_any=jobs)
-    except InvalidJobException as error:
-        pytest.skip(str(error))
-    assert after_all.status.state is anyhow.status.state is JobState.QUEUED
+    return jobs
+
+
+@once
+def test_a_job_waits_for_all_to_end(execparams: ExecParams) -> None:
+    """Another job may wait for the ends of all, of which some have come already."""
+    go = execparams.folder / 'go'
+    jobs = ending_after(execparams, go, '3')
+    waiting = execparams.submit(execparams.job('/bin/date'), after_any=jobs)
+    assert waiting.status.state is JobState.QUEUED
     go.touch()
-    execparams.wait(anyhow)
-    execparams.expect(anyhow, JobState.COMPLETED)
-    assert all(job.status.final for job in jobs)
-    execparams.wait(after_all)
-    execparams.expect(after_all, JobState.FAILED if code == '3' else JobState.COMPLETED)
-    assert after_all.exit_info is not None
-    assert after_all.exit_info.reason is (ExitReason.DEPENDENCY_FAILED if code == '3' else ExitReason.EXITED)
+    execparams.wait(waiting)
+    execparams.expect(waiting, JobState.COMPLETED)
+    for job in jobs:
+        execparams.wait(job)
+
+
+@once
+@pytest.mark.parametrize('code', ['0', '3'])
+def test_a_job_waits_for_all_to_complete(execparams: ExecParams, code: str) -> None:
+    """It never begins where one of them fails."""
+    go = execparams.folder / 'go'
+    jobs = ending_after(execparams, go, code)
+    try:
+        waiting = execparams.submit(execparams.job('/bin/date'), after_ok=jobs)
+    except InvalidJobException as error:
+        go.touch()
+        pytest.skip(str(error))
+    go.touch()
+    execparams.wait(waiting)
+    execparams.expect(waiting, JobState.FAILED if code == '3' else JobState.COMPLETED)
+    assert waiting.exit_info is not None
+    assert waiting.exit_info.reason is (ExitReason.DEPENDENCY_FAILED if code == '3' else ExitReason.EXITED)
 
 
 @once
