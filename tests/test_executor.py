@@ -1,5 +1,6 @@
 """The conformance suite, on the executors of `pytest --executors=...`."""
 
+from psij_ext.testing.conformance.test_arrays import *  # noqa: F403
 from psij_ext.testing.conformance.test_cancelling import *  # noqa: F403
 from psij_ext.testing.conformance.test_controlling import *  # noqa: F403
 from psij_ext.testing.conformance.test_depending import *  # noqa: F403

@@ -54,13 +54,14 @@ class Crashes:
     :param variables: what leads its commands to the scheduler.
     :param alive: tells which jobs the scheduler has that are not over, by native id with the folder they came from.
     :param hung: keeps the scheduler from doing anything for a while; None where it cannot hang.
+    :param together: whether the program submits its jobs in one call.
     """
 
     def __init__(self, scheduler: str, folder: Path, variables: Mapping[str, str], alive: Callable[[], Dict[str, str]],
-                 hung: Callable[[], AbstractContextManager[None]] | None = None, seed: int = 1) -> None:
+                 hung: Callable[[], AbstractContextManager[None]] | None = None, seed: int = 1, together: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._plan = {'scheduler': scheduler, 'work': str(folder / 'work'), 'ledger': str(folder / 'ledger'),
-                      'log': str(folder / 'log')}
+                      'log': str(folder / 'log'), 'together': together}
         self._folder = folder
         self._work = folder / 'work' / scheduler
         self._variables = {**variables, 'XDG_STATE_HOME': str(folder / 'state')}

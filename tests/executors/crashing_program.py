@@ -4,6 +4,7 @@
 
 * `scheduler`, `work`, `ledger`, `log`: where;
 * `jobs`: how many it submits; with none it waits for those of earlier runs;
+* `together`: whether it submits them in one call, so that they become an array where there are any;
 * `begins`: whether its dangerous life begins with `recover` or with the first `submit`;
 * `ends`: a number of operations for each of several lives, one after the other, that is ended before that one; or None.
 """
@@ -20,7 +21,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Callable
 
-from psij_ext import Job, JobExecutor, JobSpec, JobState, SubmitException
+from psij_ext import Job, JobExecutor, JobSpec, JobState, NotAllSubmitted, SubmitException
 from psij_ext.executors.batch.pbspro import PBSProExecutorConfig, PBSProJobExecutor
 from psij_ext.executors.batch.slurm import SlurmExecutorConfig, SlurmJobExecutor
 from psij_ext.executors.local import LocalExecutorConfig, LocalJobExecutor
@@ -31,7 +32,8 @@ OPERATIONS = (
     'open', 'write', 'read', 'close', 'link', 'symlink', 'readlink', 'replace', 'rename', 'mkdir', 'unlink', 'rmdir', 'scandir',
     'stat', 'lstat', 'fstat', 'chmod', 'fchmod', 'ftruncate', 'pipe', 'posix_spawn', 'pidfd_open')
 # Appended to by each run of a job: its id, and what its scheduler calls it.
-PAYLOAD = 'echo "$2 $SLURM_JOB_ID$PBS_JOBID" >> "$1"; sleep "$4"; exit "$3"'
+PAYLOAD = ('id=$SLURM_JOB_ID$PBS_JOBID; [ -z "$SLURM_ARRAY_JOB_ID" ] || id=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID; '
+           'echo "$2 $id" >> "$1"; sleep "$4"; exit "$3"')
 SECONDS = 60.0
 
 
@@ -95,11 +97,26 @@ def submit(executor: JobExecutor, job: Job, log: Log) -> None:
         log.say('submitted', job.id, job.native_id)
 
 
+def submit_together(executor: JobExecutor, jobs: list[Job], log: Log) -> None:
+    for job in jobs:
+        log.say('submits', job.id)
+    refused: dict[str, Exception] = {}
+    try:
+        executor.submit_many(jobs)
+    except NotAllSubmitted as error:
+        refused = dict(error.failures)
+    for job in jobs:
+        if job.id in refused:
+            log.say('refused', job.id, type(refused[job.id]).__name__)
+        else:
+            log.say('submitted', job.id, job.native_id)
+
+
 def live(plan: dict[str, Any], last: int | None) -> None:
     log = Log(plan['log'])
     executor = make(plan)
     executor.set_job_status_callback(
-        lambda job, status: log.say('saw', job.id, status.state, status.exit_code) if status.final else None)
+        lambda job, status: log.say('saw', job.id, status.state, status.exit_code) if status.final and job.native_id is not None else None)
     points = KillPoints(last)
     if plan['begins'] == 'recover':
         points.begin()
@@ -108,14 +125,17 @@ def live(plan: dict[str, Any], last: int | None) -> None:
         log.say('recovered', job.id, job.native_id, job.status.state)
     if plan['begins'] == 'submit':
         points.begin()
-    for job in recovered:
-        if job.status.state is JobState.NEW and plan['jobs']:
-            submit(executor, job, log)
+    new = [job for job in recovered if job.status.state is JobState.NEW and plan['jobs']]
     for number in range(plan['jobs']):
         job = Job()
         job.spec = JobSpec('/bin/sh', ['-c', PAYLOAD, 'payload', plan['ledger'], job.id, str(3 * (number % 2)),
                                        '0.3' if number % 3 == 2 else '0'], directory=Path(plan['ledger']).parent)
-        submit(executor, job, log)
+        new.append(job)
+    if plan['together']:
+        submit_together(executor, new, log)
+    else:
+        for job in new:
+            submit(executor, job, log)
     log.say('operations', points.count)
     for job in recovered:
         if not plan['jobs'] and job.native_id is not None and job.wait(timedelta(seconds=SECONDS)) is None:

@@ -13,22 +13,22 @@ from crashes import Crashes
 from psij_ext.testing.simulated import SimulatedPBS
 from real_slurm import Cluster
 
-EVERYWHERE = ('slurm', 'pbspro', 'pbspro-no-history', 'local')
+EVERYWHERE = ('slurm', 'slurm-arrays', 'pbspro', 'pbspro-arrays', 'pbspro-no-history', 'local')
 KILLS = 6
 MANY_KILLS = 300
 
 
-def on_slurm(folder: Path) -> Iterator[Crashes]:
+def on_slurm(folder: Path, together: bool = False) -> Iterator[Crashes]:
     cluster = Cluster()
     try:
         yield Crashes('slurm', folder / 'crashes', cluster.variables,
                       lambda: dict(line.split('|', 1) for line in cluster.run('squeue', '-h', '-o', '%i|%Z').splitlines()),
-                      lambda: cluster.hung('slurmctld'))
+                      lambda: cluster.hung('slurmctld'), together=together)
     finally:
         cluster.stop()
 
 
-def on_pbspro(folder: Path, history: bool) -> Iterator[Crashes]:
+def on_pbspro(folder: Path, history: bool, together: bool = False) -> Iterator[Crashes]:
     home = folder / 'home'
     home.mkdir()
 
@@ -46,7 +46,7 @@ def on_pbspro(folder: Path, history: bool) -> Iterator[Crashes]:
         return {record.split()[0]: record.split('PBS_O_WORKDIR=')[1].split(',')[0].split()[0] for record in records}
 
     with SimulatedPBS(folder / 'pbs', history=history, cpus=64, home=str(home)) as pbs:
-        yield Crashes('pbspro', folder / 'crashes', {'PATH': pbs.path}, alive, hung)
+        yield Crashes('pbspro', folder / 'crashes', {'PATH': pbs.path}, alive, hung, together=together)
 
 
 def on_local(folder: Path) -> Iterator[Crashes]:
@@ -66,12 +66,14 @@ def on_local(folder: Path) -> Iterator[Crashes]:
 @pytest.fixture
 def crashes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Crashes]:
     makers = {'slurm': on_slurm, 'local': on_local, 'pbspro': lambda folder: on_pbspro(folder, True),
+              'slurm-arrays': lambda folder: on_slurm(folder, together=True),
+              'pbspro-arrays': lambda folder: on_pbspro(folder, True, together=True),
               'pbspro-no-history': lambda folder: on_pbspro(folder, False)}
     yield from makers[request.param](tmp_path)
 
 
 @pytest.mark.parametrize(('crashes', 'kills'), [
-    *((each, KILLS) for each in ('slurm', 'pbspro-no-history', 'local')),
+    *((each, KILLS) for each in ('slurm', 'slurm-arrays', 'pbspro-no-history', 'local')),
     *(pytest.param(each, MANY_KILLS, marks=pytest.mark.soak) for each in EVERYWHERE)], indirect=['crashes'])
 def test_kills_at_random_moments(crashes: Crashes, kills: int) -> None:
     tally = crashes.play(kills)
@@ -83,7 +85,7 @@ def test_kills_at_random_moments(crashes: Crashes, kills: int) -> None:
 
 
 @pytest.mark.parametrize(('crashes', 'every'), [
-    ('local', 3), ('pbspro-no-history', 5),
+    ('local', 3), ('pbspro-no-history', 5), ('pbspro-arrays', 5),
     *(pytest.param(each, 1, marks=pytest.mark.soak) for each in EVERYWHERE)], indirect=['crashes'])
 def test_kills_before_each_operation(crashes: Crashes, every: int) -> None:
     tally = crashes.play_all(every)

@@ -84,7 +84,7 @@ def known_jobs(work_directory: Path | None) -> list[KnownJob]:
         for journal, folder in JobFolder.journals(JobFolder.all(executor_folder)):
             native_id = journal.native_id
             if native_id is not None:
-                found.append((journal.submitted or 0.0, folder.job_id, folder, native_id, executor_folder.name))
+                found.append((journal.submitted or 0.0, folder.origin, folder, native_id, executor_folder.name))
     return [KnownJob(number, folder, native_id, name, submitted)
             for number, (submitted, _, folder, native_id, name) in enumerate(sorted(found, key=lambda row: row[:2]), 1)]
 

@@ -65,7 +65,7 @@ def output_path(job: Job, folder: JobFolder, stream: str) -> Path:
     """
     spec = job.spec or JobSpec()
     chosen = spec.stdout_path if stream == 'stdout' else spec.stderr_path
-    return folder.path / stream if chosen is None else (spec.directory or Path.cwd()) / chosen
+    return folder.path_of(stream) if chosen is None else (spec.directory or Path.cwd()) / chosen
 
 
 def exit_code_of(status: JobStatus) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, ClassVar, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Dict, Generic, Tuple, TypeVar, overload
 
 Given = TypeVar('Given', contravariant=True)
 Held = TypeVar('Held')
@@ -21,6 +21,8 @@ Kind = TypeVar('Kind')
 Self = TypeVar('Self', bound='Checked')
 
 Check = Callable[[str, object], Held]
+# Values with their copies, by the `id` of the former.
+Known = Dict[int, Tuple['Checked', 'Checked']]
 
 # What was checked when it was set and cannot have changed since.
 _UNCHANGEABLE = frozenset((type(None), bool, int, float, str, timedelta, type(Path())))
@@ -102,24 +104,33 @@ class Checked:
         """How the value of a field looks in `repr`."""
         return repr(value)
 
-    def snapshot(self: Self) -> Self:
+    def snapshot(self: Self, known: Known | None = None) -> Self:
         """Return an independent copy, every field of which that can have changed was checked again.
 
         Lists and dictionaries can change after they were set; this is how an executor takes a job's
         description.
 
+        :param known: what was copied of values within others, for others that share them; it is added to.
         :raises TypeError: if a field now holds a wrong type.
         :raises ValueError: if a field now holds a wrong value.
         """
         taken = copy.copy(self)
         for name, value in self.held().items():
             if type(value) not in _UNCHANGEABLE:
-                setattr(taken, name, value.snapshot() if isinstance(value, Checked) else value)
+                setattr(taken, name, _copied(value, known) if isinstance(value, Checked) else value)
         return taken
 
     def held(self) -> dict[str, Any]:
         """Return the values that the fields hold by their names, whatever reading a field gives instead."""
         return dict(zip(self.fields, self._read_slots(self)))
+
+
+def _copied(value: Checked, known: Known | None) -> Checked:
+    if known is None:
+        return value.snapshot()
+    if id(value) not in known:
+        known[id(value)] = value, value.snapshot()  # with the original, so that nothing else gets its id
+    return known[id(value)][1]
 
 
 def describe(value: object) -> str:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from psij_ext.core import checks
-from psij_ext.core.checks import Checked, Field, describe, instance_of, optional
+from psij_ext.core.checks import Checked, Field, Known, describe, instance_of, optional
 from psij_ext.core.control import JobControl
 from psij_ext.core.described import Described
 from psij_ext.core.job import AnyCallback, Job, call_back, check_callback, list_of_jobs
@@ -183,9 +183,10 @@ class JobExecutor(Described, JobControl):
 
     # For subclasses.
 
-    def _check_job(self, job: Job) -> JobSpec:
+    def _check_job(self, job: Job, known: Known | None = None) -> JobSpec:
         """Return an own, checked copy of a job's description.
 
+        :param known: what was copied already for others; see `Checked.snapshot`.
         :raises InvalidJobException: if the job was submitted before, or its description is missing or wrong.
         """
         if not isinstance(job, Job):
@@ -195,7 +196,7 @@ class JobExecutor(Described, JobControl):
         if job.spec is None:
             raise InvalidJobException(f'Job {job.id} has no spec')
         try:
-            spec = job.spec.snapshot()
+            spec = job.spec.snapshot(known)
         except (TypeError, ValueError) as error:
             raise InvalidJobException(str(error), error) from error
         if spec.executable is None:

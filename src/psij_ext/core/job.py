@@ -250,6 +250,14 @@ class Job:
 
     # For executors.
 
+    def _described_as(self, spec: JobSpec) -> Job:
+        """Return a job that is this one but for its description, to look at and not to follow."""
+        copied = Job.__new__(Job)
+        copied.spec, copied._id, copied._status = spec, self._id, self._status
+        copied._native_id, copied._executor, copied._exit_info = self._native_id, self._executor, self._exit_info
+        copied._callback, copied._waiters, copied._reached = None, None, self._reached
+        return copied
+
     def _bind(self, executor: JobExecutor | None) -> None:
         self._executor = executor
 

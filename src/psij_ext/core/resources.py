@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Optional
 
-from psij_ext.core.checks import Checked, Field, flag, natural, optional, positive
+from psij_ext.core.checks import Checked, Field, Known, flag, natural, optional, positive
 from psij_ext.exceptions import InvalidJobException
 
 Count = Field[Optional[int], Optional[int]]
@@ -138,12 +138,13 @@ class ResourceSpecV1(ResourceSpec):
         """The memory of the whole job in KiB, rounded up; None if none was asked for."""
         return None if self.memory is None else -(-self.memory // 1024)
 
-    def snapshot(self) -> ResourceSpecV1:
+    def snapshot(self, known: Known | None = None) -> ResourceSpecV1:
         """Return an independent copy, checked again.
 
+        :param known: as in `Checked.snapshot`.
         :raises InvalidJobException: if the counts contradict one another.
         """
-        taken = super().snapshot()
+        taken = super().snapshot(known)
         taken._layout()
         return taken
 

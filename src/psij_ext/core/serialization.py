@@ -6,7 +6,7 @@ import io
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
@@ -71,6 +71,17 @@ class JSONSerializer(Serializer):
         if not isinstance(spec, JobSpec):
             raise TypeError(f'JSONSerializer.dumps: expected a JobSpec, got {describe(spec)}')
         return _ENCODER.encode({'format_version': FORMAT_VERSION, **_to_json(spec)})
+
+    def dumps_differences(self, specs: Sequence[JobSpec]) -> Iterator[str]:
+        """Return for each description after the first, as a JSON object, the fields in which it differs from the first.
+
+        A field that is None is null there.
+        """
+        first = specs[0].held()
+        for spec in specs[1:]:
+            yield _ENCODER.encode({
+                name: None if content is None else _plain(content) for name, content in spec.held().items()
+                if content is not first[name] and content != first[name]})
 
     def loads(self, s: str) -> JobSpec:
         """Return the description that a JSON object holds.

@@ -56,6 +56,10 @@ class ControllingExecutor(JobExecutor):
             nobody knows have a reason that is `transient`.
         """
 
+    def _end_jobs(self, jobs: Sequence[tuple[Job, str]]) -> Mapping[str, SubmitException]:
+        """Ask the scheduler to end jobs, given with their native ids; as `_end`."""
+        return self._end(_native_ids(jobs))
+
     @abstractmethod
     def _warn(self, native_ids: Sequence[str], warning: FirstWarning) -> Mapping[str, SubmitException]:
         """Send the processes of jobs a signal; with a grace, the end of the jobs must follow by itself.
@@ -171,10 +175,10 @@ class ControllingExecutor(JobExecutor):
         failures.update((job.id, SubmitException(_not_its_own(native_id)))
                         for job, native_id in alive if job.id in others)
         alive = [(job, native_id) for job, native_id in alive if job.id not in others]
-        native_ids = list(dict.fromkeys(native_id for job, native_id in alive if job.id not in unknown))
+        known = [(job, native_id) for job, native_id in alive if job.id not in unknown]
         over = {native_id for job, native_id in alive if self._has_ended(job)}
-        refused = {} if not native_ids else (
-            self._end(native_ids) if warning is None else self._warn(native_ids, warning))
+        refused = {} if not known else (
+            self._end_jobs(known) if warning is None else self._warn(_native_ids(known), warning))
         failures.update((job.id, refused[native_id]) for job, native_id in alive if native_id in refused)
         if warning is None or warning.grace is not None:
             self._acknowledge([(job, native_id) for job, native_id in alive
@@ -213,6 +217,10 @@ class ControllingExecutor(JobExecutor):
             followed = monitor.followed(job)
             if followed is not None:
                 followed.cancel_acknowledged = True
+
+
+def _native_ids(jobs: Iterable[tuple[Job, str]]) -> list[str]:
+    return list(dict.fromkeys(native_id for _, native_id in jobs))
 
 
 def _not_its_own(native_id: str) -> str:

@@ -6,6 +6,7 @@ import functools
 import logging
 import threading
 import time
+import weakref
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,6 +55,8 @@ class FollowingExecutor(ControllingExecutor):
         self._strange: set[str] = set()
         # The jobs that follow those that had their keys before.
         self._heirs: set[str] = set()
+        # The folders of the jobs whose ids are not their names: those of elements of arrays.
+        self._shared_folders: weakref.WeakKeyDictionary[Job, JobFolder] = weakref.WeakKeyDictionary()
         # The jobs that nobody follows since `close`, or that the parent follows of a process that was forked off.
         self._left: dict[str, Followed] = {}
         renew_in_children(self)
@@ -183,7 +186,7 @@ class FollowingExecutor(ControllingExecutor):
     def _folder_of(self, job: Job) -> JobFolder | None:
         if job.id not in self._attached:
             # By its own id: a scheduler that lost its state may have given its native id to another job.
-            return JobFolder(self.work_directory / job.id)
+            return self._shared_folders.get(job) or JobFolder(self.work_directory / job.id)
         if job.id in self._strange:
             return None
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from psij_ext.core.job import Job
 from psij_ext.core.state import JobState
 from psij_ext.exceptions import SubmitException, SubmitUncertain
-from psij_ext.executors.recovering import RecoveringExecutor, left_open
+from psij_ext.executors.recovering import RecoveringExecutor
 from psij_ext.runtime import processes
 from psij_ext.runtime.ending import kept_end
 from psij_ext.runtime.jobfolder import JobFolder
@@ -70,7 +70,7 @@ class KeyedExecutor(RecoveringExecutor):
                 raise FormerUncertain(
                     f'Whether the job with the key {key!r} was submitted is not known: the process that did so ended '
                     f'before it was done, and {self.name} does not tell now (folder: {folder.path}). It is found out '
-                    'later; this job follows that one then.', left_open(folder))
+                    'later; this job follows that one then.', self._left_open(folder))
             return
         pause = pauses.next()
         if pause is None:

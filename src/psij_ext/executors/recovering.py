@@ -15,6 +15,7 @@ from psij_ext.exceptions import FolderUnreadable, PsijExtError
 from psij_ext.executors.remembering import read_spec
 from psij_ext.executors.returning import ReturningExecutor
 from psij_ext.runtime import processes
+from psij_ext.runtime.arrays import ArrayFolder
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.journal import Journal
@@ -52,6 +53,10 @@ class RecoveringExecutor(ReturningExecutor):
         """
         return {}
 
+    def _name_element(self, array_id: str, index: int) -> str:
+        """Return the native id of an element of an array."""
+        return f'{array_id}_{index}'
+
     # -- the interface
 
     def recover(self, session: str | None = None) -> List[Job]:
@@ -71,7 +76,7 @@ class RecoveringExecutor(ReturningExecutor):
         wanted = self.config.session if session is None else checks.nonempty_text('recover: session', session)
         left = [(journal, folder) for journal, folder in JobFolder.journals(JobFolder.all(self.work_directory))
                 if self._is_left(journal) and (journal.submission or {}).get('session') == wanted]
-        self._settle_open(folder for journal, folder in left if journal.is_open)
+        self._settle_open(dict.fromkeys(folder.submission for journal, folder in left if journal.is_open))
         recovered: List[Job] = []
         followed: List[Followed] = []
         in_order = [folder for _, folder in sorted(left, key=lambda each: each[0].submitted or 0.0)]
@@ -129,7 +134,7 @@ class RecoveringExecutor(ReturningExecutor):
             return
         for journal, folder in found:
             if self._membership is not None and self._is_left(journal):
-                monitor.settle(left_open(folder), self)
+                monitor.settle(self._left_open(folder), self)
 
     def _is_left(self, journal: Journal) -> bool:
         """Whether nobody looks after a job any more that somebody should look after."""
@@ -142,7 +147,7 @@ class RecoveringExecutor(ReturningExecutor):
 
     def _settle_open(self, folders: Iterable[JobFolder]) -> None:
         """Find out now what became of submissions whose process is gone."""
-        unclaimed, left = settle_by_folders(map(left_open, folders))
+        unclaimed, left = settle_by_folders(map(self._left_open, folders))
         if unclaimed:
             try:
                 left += settle_by_origins(unclaimed, self._origins())
@@ -153,7 +158,8 @@ class RecoveringExecutor(ReturningExecutor):
             logger.warning('What became of %d submissions to %s is not known yet: %s', len(left), self.name,
                            ', '.join(submission.folder.job_id for submission in left[:_MOST_NAMED]))
 
-
-def left_open(folder: JobFolder) -> OpenSubmission:
-    """The submission of a process that is gone."""
-    return OpenSubmission(folder, 'The process that submitted it ended before that was done.')
+    def _left_open(self, folder: JobFolder) -> OpenSubmission:
+        """The submission of a process that is gone."""
+        if isinstance(folder, ArrayFolder):
+            folder.name_elements_by(self._name_element)
+        return OpenSubmission(folder, 'The process that submitted it ended before that was done.')

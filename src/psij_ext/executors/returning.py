@@ -109,7 +109,7 @@ class ReturningExecutor(FollowingExecutor):
 
     def _without_strangers(self, jobs: Sequence[Tuple[Job, str]], found: Sequence[Known]) -> List[Known]:
         """Leave out the folders of jobs whose ids a scheduler without its old state has given to others since."""
-        known = {native_id: folder.job_id for (_, native_id), (folder, _) in zip(jobs, found) if folder is not None}
+        known = {native_id: folder.origin for (_, native_id), (folder, _) in zip(jobs, found) if folder is not None}
         try:
             names = self._make_source().folders([*known]) if known else {}
         except (PsijExtError, OSError) as error:
@@ -131,6 +131,8 @@ class ReturningExecutor(FollowingExecutor):
         job._set_native_id(native_id)
         if folder is None or folder.job_id != job.id:
             self._attached.add(job.id)
+        elif folder.submission is not folder:
+            self._shared_folders[job] = folder
         if folder is not None and job.spec is None:
             job.spec = read_spec(folder, journal)
         followed = Followed(

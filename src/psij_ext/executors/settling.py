@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import time
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Callable
+from typing import Callable, NamedTuple
 
 from psij_ext.core.exit_info import ExitInfo, ExitReason
 from psij_ext.core.interfaces import JobExecutorConfig
@@ -21,6 +21,15 @@ from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.settlement import OpenSubmission
 
 logger = logging.getLogger(__name__)
+
+
+class Submitted(NamedTuple):
+    """A job that the scheduler has taken, with its absolute spec."""
+
+    job: Job
+    native_id: str
+    folder: JobFolder
+    spec: JobSpec
 
 
 class SettlingExecutor(KeyedExecutor):
@@ -51,12 +60,21 @@ class SettlingExecutor(KeyedExecutor):
             # The job is submitted, come what may: this process follows it by the id that it has in memory.
             logger.warning('The native id %s of job %s cannot be kept in %s: %s',
                            native_id, job.id, folder.path, error)
-        self._index.submitted(
-            job.id, executor=self.name, url=self.url, name=spec.name, key=key, session=self.config.session,
-            work_directory=self.work_directory, native_id=native_id, time=time.time())
-        self._update_job_status(job, JobStatus(JobState.QUEUED))
-        self._get_monitor().follow(Followed(
-            job, native_id, folder, self._report, stderr_path=own_stderr(spec), patience=self._patience()))
+        self._begin_to_follow([Submitted(job, native_id, folder, spec)], key)
+
+    def _begin_to_follow(self, submitted: Sequence[Submitted], key: str | None = None) -> None:
+        """Follow jobs whose folders know their native ids."""
+        monitor, patience, queued = self._get_monitor(), self._patience(), JobStatus(JobState.QUEUED)
+        followed = []
+        for job, native_id, folder, spec in submitted:
+            self._index.submitted(
+                job.id, executor=self.name, url=self.url, name=spec.name, key=key, session=self.config.session,
+                work_directory=self.work_directory, native_id=native_id, time=queued.time)
+            self._update_job_status(job, queued)
+            followed.append(Followed(
+                job, native_id, folder, self._report, submitted=queued.time, stderr_path=own_stderr(spec),
+                patience=patience))
+        monitor.follow(*followed)
 
     # -- a submission of which nobody knows what became of it
 
@@ -65,7 +83,7 @@ class SettlingExecutor(KeyedExecutor):
         def adopt(native_id: str) -> None:
             self._follow_submitted(job, native_id, folder, spec, key)
 
-        self._follow_uncertain(job, OpenSubmission(folder, reason, is_own=True), adopt)
+        self._follow_uncertain([job], OpenSubmission(folder, reason, is_own=True), adopt)
 
     def _follow_open_former(self, job: Job, former: OpenSubmission) -> None:
         """Let a job follow the one that may have been submitted before it under its key."""
@@ -76,22 +94,26 @@ class SettlingExecutor(KeyedExecutor):
             finally:
                 job._bind(self)
 
-        self._follow_uncertain(job, former, adopt)
+        self._follow_uncertain([job], former, adopt)
 
-    def _follow_uncertain(self, job: Job, submission: OpenSubmission, adopt: Callable[[str], None]) -> None:
-        """Let a job wait for what became of a submission.
+    def _follow_uncertain(
+        self, jobs: Sequence[Job], submission: OpenSubmission, adopt: Callable[[str], None],
+    ) -> None:
+        """Let jobs wait for what became of a submission.
 
         :param adopt: called with the native id.
         """
         def settled(native_id: str | None, reason: str) -> None:
-            if native_id is None:
-                self._end_unsubmitted(job, reason)
-            else:
+            if native_id is not None:
                 adopt(native_id)
-            self._uncertain.pop(job.id, None)
+            for job in jobs:
+                if native_id is None:
+                    self._end_unsubmitted(job, reason)
+                self._uncertain.pop(job.id, None)
 
-        self._uncertain[job.id] = job, replace(submission, settled=settled)
-        self._look_after(job)
+        told = replace(submission, settled=settled)
+        self._uncertain.update((job.id, (job, told)) for job in jobs)
+        self._look_after(jobs[0])
 
     def _look_after(self, job: Job) -> None:
         uncertain = self._uncertain.get(job.id)

@@ -10,6 +10,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Callable
 
 from psij_ext.core.dependencies import NO_DEPENDENCIES, Dependencies
 from psij_ext.core.interfaces import JobExecutorConfig, Launcher
@@ -155,7 +156,10 @@ class SubmittingExecutor(SettlingExecutor):
                 raise SubmitException(f'The folder of job {job.id} cannot be written: {error}', error) from error
             raise
         except BaseException as error:  # an interrupt, for one
-            if folder is None or self._take_back(job, folder, spec, key, str(error) or type(error).__name__):
+            if folder is None or self._take_back(
+                    folder, str(error) or type(error).__name__,
+                    functools.partial(self._follow_submitted, job, folder=folder, spec=spec, key=key),
+                    functools.partial(self._follow_open, job, folder, spec, key)):
                 job._unbind()
             raise
         self._follow_submitted(job, native_id, folder, spec, key)
@@ -180,19 +184,30 @@ class SubmittingExecutor(SettlingExecutor):
 
     def _start_patiently(self, job: Job, folder: JobFolder, spec: JobSpec, key: str | None, others: Others) -> str:
         """Start a job, once more and under another nonce each time that it is refused for a reason that may pass."""
-        pauses = Pauses(self.config.submit_retry_time, self.clock, _FIRST_PAUSE, _LONGEST_PAUSE)
-        level = logging.WARNING
-        while True:
+        def start() -> str:
             nonce = new_nonce()
             self._write_record(folder, spec, nonce, key, others.dependencies())
             self._check_known(job, others.all)
             self._await_ends(others.all)
+            return self._start(job, folder, nonce, self._undecided(others, job))
+
+        return self._patiently(start)
+
+    def _patiently(self, start: Callable[[], str], waits: Callable[[SubmitException], bool] = lambda _: True) -> str:
+        """Start something, once more each time that it is refused for a reason that may pass; return its native id.
+
+        :param start: makes one attempt.
+        :param waits: tells whether a refusal is worth it.
+        """
+        pauses = Pauses(self.config.submit_retry_time, self.clock, _FIRST_PAUSE, _LONGEST_PAUSE)
+        level = logging.WARNING
+        while True:
             try:
-                return self._start(job, folder, nonce, others.undecided(job, self._statuses_of_left(others.all)))
+                return start()
             except SubmitUncertain:
                 raise
             except SubmitException as refusal:
-                pause = pauses.next() if refusal.transient else None
+                pause = pauses.next() if refusal.transient and waits(refusal) else None
                 if pause is None:
                     raise
                 logger.log(level, 'It is submitted again for up to %g s: %s', self.config.submit_retry_time, refusal)
@@ -227,6 +242,13 @@ class SubmittingExecutor(SettlingExecutor):
         """Wait for what is known soon of jobs whose ends the scheduler may have forgotten; by default nothing."""
         return
 
+    def _undecided(self, others: Others, job: Job) -> Dependencies:
+        """Return the native ids by which the scheduler is told for which jobs a job waits.
+
+        :raises SubmitException: if one of them ended so that the job can never run.
+        """
+        return others.undecided(job, self._statuses_of_left(others.all))
+
     def _statuses_of_left(self, jobs: Sequence[Job]) -> dict[str, JobStatus]:
         """Look at those of some jobs that nobody follows at present; return what is certain, by their ids."""
         left = [followed for job in jobs if (followed := self._left.get(job.id)) is not None]
@@ -259,27 +281,34 @@ class SubmittingExecutor(SettlingExecutor):
         dependencies: Dependencies = NO_DEPENDENCIES,
     ) -> None:
         waits = {'dependencies': dependencies.record()} if any(dependencies) else {}
-        folder.open_journal({
-            'format': 1, 'job_id': folder.job_id, 'executor': self.name, 'url': self.url, 'nonce': nonce,
-            'submitted': time.time(), 'owner': processes.this_process(), 'session': self.config.session, 'key': key,
-            **waits,
-        }, JSONSerializer().dumps(spec))
+        record = self._submission_record(folder, nonce, key)
+        folder.open_journal({**record, **waits}, JSONSerializer().dumps(spec))
 
-    def _take_back(self, job: Job, folder: JobFolder, spec: JobSpec, key: str | None, reason: str) -> bool:
-        """See to it that a submission that was interrupted does not run; return whether it may be made once more."""
+    def _submission_record(self, folder: JobFolder, nonce: str, key: str | None = None) -> dict[str, object]:
+        return {
+            'format': 1, 'job_id': folder.job_id, 'executor': self.name, 'url': self.url, 'nonce': nonce,
+            'submitted': time.time(), 'owner': processes.this_process(), 'session': self.config.session, 'key': key}
+
+    def _take_back(self, folder: JobFolder, reason: str, follow: Callable[[str], None],
+                   follow_open: Callable[[str], None]) -> bool:
+        """See to it that a submission that was interrupted does not run; return whether it may be made once more.
+
+        :param follow: called with the native id, if it runs all the same.
+        :param follow_open: called with the reason, if nobody knows.
+        """
         try:
             nonce = folder.read_journal().nonce
             native_id = None if nonce is None else folder.revoke(nonce)
         except OSError as error:
-            logger.warning('The submission of job %s was interrupted and cannot be revoked: %s', job.id, error)
-            self._follow_open(job, folder, spec, key, reason)
+            logger.warning('The submission of job %s was interrupted and cannot be revoked: %s', folder.job_id, error)
+            follow_open(reason)
             return False
         if native_id is None:
             give_up(folder, reason, reported=True)
             return True
-        logger.warning(
-            'The submission of job %s was interrupted; it runs all the same, as %s.', job.id, native_id)
-        self._follow_submitted(job, native_id, folder, spec, key)
+        logger.warning('The submission of job %s was interrupted; it runs all the same, as %s.',
+                       folder.job_id, native_id)
+        follow(native_id)
         return False
 
     def _launcher(self, spec: JobSpec) -> Launcher:

@@ -131,7 +131,7 @@ class Followed:
         try:
             return abs(float(stamp) - self.submitted) < _CLOCKS_DIFFER
         except ValueError:
-            return self.folder is None or self.folder.job_id in stamp
+            return self.folder is None or self.folder.origin in stamp
 
     def identify(self, folders: Mapping[str, str | None]) -> None:
         """Take in from which folders the jobs were submitted that have these ids now.
@@ -144,7 +144,7 @@ class Followed:
         name = folders[self.native_id]
         # Between two questions a job may have been forgotten.
         self.doubted = self.is_unnamed = name is None and not self.is_unnamed
-        self.is_anothers = not self.doubted and name != self.folder.job_id
+        self.is_anothers = not self.doubted and name != self.folder.origin
 
     def is_accounted_later(self, submitted: float) -> bool:
         """Whether accounting tells of a submission that does not look like this job's, and its script of no end.
@@ -157,7 +157,7 @@ class Followed:
     def identify_accounted(self, name: str | None, submitted: float) -> None:
         """Take in from which folder the job was submitted that accounting tells of; None where it cannot tell."""
         self.accounting_doubted = False
-        self.is_anothers = name is not None and self.folder is not None and name != self.folder.job_id
+        self.is_anothers = name is not None and self.folder is not None and name != self.folder.origin
         if not self.is_anothers:
             self.stamp = f'{submitted:.0f}'  # after a requeue
 
@@ -307,7 +307,7 @@ class Followed:
         """Add to a failure the job's last words, and where to read all of them."""
         if status.state is not JobState.FAILED or self.folder is None:
             return status
-        own = self.stderr_path or self.folder.path / 'stderr'
+        own = self.stderr_path or self.folder.path_of('stderr')
         launched = self.exit_record is None or self.exit_record.phase in ('launch', 'done', 'post_launch')
         message = explanation(status.message, [own] if launched else [], self.folder.scheduler_output_path)
         return JobStatus(

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 class Hints:
-    """The folders to look at now, by their names, as their scripts say. Safe for threads.
+    """The folders to look at now, by the names that their scripts give. Safe for threads.
 
     :param name: whose they are, for the log.
     :param wake: called when something was heard over the network.
@@ -49,13 +49,15 @@ class Hints:
 
     def expect(self, folder: JobFolder) -> None:
         """Heed what the script of a submission says over the network."""
-        if folder.nonce is not None:
-            self._names[folder.nonce.encode()] = folder.job_id
+        secret = folder.secret
+        if secret is not None:
+            self._names[secret] = folder.hint_name
 
     def forget(self, folder: JobFolder) -> None:
         """Heed it no longer."""
-        if folder.nonce is not None:
-            self._names.pop(folder.nonce.encode(), None)
+        secret = folder.secret
+        if secret is not None:
+            self._names.pop(secret, None)
 
     def hear(self, names: set[str]) -> None:
         """Take note that the folders of these names are to be looked at."""

@@ -56,8 +56,12 @@ class IndexedJob:
 
     @property
     def folder(self) -> JobFolder:
-        """Its folder, which holds the truth."""
-        return JobFolder(self.work_directory / self.job_id)
+        """Its folder, which holds the truth; where it is an element of an array, what the folder of that has of it."""
+        own = JobFolder(self.work_directory / self.job_id)
+        if self.native_id is None or own.path.is_dir():
+            return own
+        found = JobFolder.find(self.work_directory, self.native_id)
+        return own if found is None or found.job_id != self.job_id else found
 
 
 @dataclass(frozen=True)

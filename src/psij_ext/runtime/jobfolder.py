@@ -1,6 +1,7 @@
 """The private folder of a job: spec, script, ids, claim, exit record, output. The durable truth about it.
 
-What the submitting side knows stands in one file, the `journal`.
+What the submitting side knows stands in one file, the `journal`. The jobs of an array share one, which
+`runtime/arrays.py` describes.
 
 What the job's script knows is in files of its own. Who holds a submission is a symbolic link whose target is the
 holder: made in one step by whoever comes first, never half written, and kept by network file systems. It is read, never
@@ -13,6 +14,7 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -49,15 +51,23 @@ REVOKED = 'revoked'
 SCHEDULER_OUTPUT = 'scheduler.out'
 _RECORD_LIMIT = 64 * 1024
 _NATIVE_IDS = '.native'
+# The folders of arrays are called so, with an id after it.
+ARRAYS = 'array-'
+# In a native id, so that an array has one name for all of its elements.
+ANY_INDEX = '*'
+_NUMBERS = re.compile(r'\d+', re.ASCII)
+# So much of a journal is read to find out whether it is an array's.
+_FIRST_LINE = 256
 
 
 class JobFolder:
     """The folder of one job. Only its owner can read its files, and they are never reached through a link."""
 
+    __slots__ = ('__weakref__', '_nonce', 'path')
+
     def __init__(self, path: Path) -> None:
         self.path = path
-        # The latest submission's, as far as its journal was written or read here.
-        self.nonce: str | None = None
+        self._nonce: str | None = None
 
     @classmethod
     def create(cls, work_directory: Path, job_id: str, spare: Path | None = None) -> JobFolder:
@@ -99,31 +109,52 @@ class JobFolder:
     def find(cls, work_directory: Path, native_id: str) -> JobFolder | None:
         """Find the folder of the job that the scheduler calls `native_id`; None where the job is not ours.
 
+        An array as a whole is no job.
+
         :raises FolderUnreadable: if that cannot be told now.
         """
-        named = Journal.parse(cls(work_directory)._read(_native_name(native_id), limit=None))
-        job_id = (named.submission or {}).get('job_id')
-        if not isinstance(job_id, str):
-            return None
-        folder = cls(work_directory / Path(job_id).name)
+        holder = cls._holder(work_directory, native_id)
+        return None if holder is None or holder.is_array else holder
+
+    @classmethod
+    def _holder(cls, work_directory: Path, native_id: str) -> JobFolder | None:
+        """Find the folder of the job or the array that the scheduler calls `native_id`."""
+        name = holder_of(work_directory, _native_name(native_id))
+        if name is None:
+            return cls._element(work_directory, native_id)
+        folder = _folder_at(work_directory / name)
         try:
             found = is_own_folder(folder.path) and folder.read_journal().native_id == native_id
         except OSError as error:
-            raise _unreadable(folder.path, error) from error
+            raise unreadable(folder.path, error) from error
         return folder if found else None
+
+    @classmethod
+    def _element(cls, work_directory: Path, native_id: str) -> JobFolder | None:
+        """Find the folder of an element of an array: the array has a name in which an element's index is left open."""
+        from psij_ext.runtime.arrays import ArrayFolder
+
+        for number in _NUMBERS.finditer(native_id):
+            elements = f'{native_id[:number.start()]}{ANY_INDEX}{native_id[number.end():]}'
+            name = holder_of(work_directory, _native_name(elements), _FIRST_LINE)
+            if name is not None:
+                member = ArrayFolder.at(work_directory / name).member(int(number[0]))
+                if member is not None and member.read_journal().native_id == native_id:
+                    return member
+        return None
 
     def has_lost(self, native_id: str) -> bool:
         """Whether this job's id is another job's now: a scheduler that lost its state counts its ids once more."""
-        holder = JobFolder.find(self.path.parent, native_id)
+        holder = JobFolder._holder(self.path.parent, native_id)
         return holder is not None and holder.job_id != self.job_id
 
     @classmethod
     def all_open(cls, work_directory: Path) -> Iterator[JobFolder]:
-        """Go through the folders of those submissions of which nobody knows yet what became of them.
+        """Go through the folders of those submissions of which nobody knows yet what became of them, arrays as a whole.
 
         The journal of any other has a second name, by which `find` finds it, as a rule: so few of them are read.
         """
-        for folder in cls.all(work_directory):
+        for folder in cls.submissions(work_directory):
             with contextlib.suppress(OSError):
                 names = os.stat(folder._file('journal'), follow_symlinks=False).st_nlink
                 if names == 1 and folder.read_journal().is_open:
@@ -131,7 +162,19 @@ class JobFolder:
 
     @classmethod
     def all(cls, work_directory: Path) -> Iterator[JobFolder]:
-        """Go through the folders of ours in a work directory, in no particular order.
+        """Go through the folders of our jobs in a work directory, in no particular order.
+
+        :raises FolderUnreadable: if it cannot be read now. An array that cannot be is said, and keeps no other back.
+        """
+        for folder in cls.submissions(work_directory):
+            try:
+                yield from folder.jobs
+            except FolderUnreadable as error:
+                logger.warning('The jobs of an array are passed over: %s', error)
+
+    @classmethod
+    def submissions(cls, work_directory: Path) -> Iterator[JobFolder]:
+        """Go through the folders of ours in a work directory, those of arrays as a whole.
 
         :raises FolderUnreadable: if it cannot be read now.
         """
@@ -140,10 +183,10 @@ class JobFolder:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise _unreadable(work_directory, error) from error
+            raise unreadable(work_directory, error) from error
         for entry in entries:
             if not entry.name.startswith('.') and entry.is_dir(follow_symlinks=False) and _may_be_own(entry.path):
-                yield cls(Path(entry.path))
+                yield _folder_at(Path(entry.path))
 
     @staticmethod
     def journals(folders: Iterable[JobFolder]) -> Iterator[tuple[Journal, JobFolder]]:
@@ -159,13 +202,52 @@ class JobFolder:
         return self.path.name
 
     @property
+    def nonce(self) -> str | None:
+        """The latest submission's, as far as its journal was written or read here."""
+        return self._nonce
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it is the folder of an array as a whole."""
+        return False
+
+    @property
+    def submission(self) -> JobFolder:
+        """The folder of what was submitted: this one, or for an element that of its array."""
+        return self
+
+    @property
+    def jobs(self) -> Iterable[JobFolder]:
+        """The folders of the jobs that were submitted together."""
+        return (self,)
+
+    @property
+    def origin(self) -> str:
+        """The name of the folder from which the scheduler was given the job."""
+        return self.path.name
+
+    @property
+    def hint_name(self) -> str:
+        """By which name the job's script makes itself known in a mailbox."""
+        return self.job_id
+
+    @property
+    def secret(self) -> bytes | None:
+        """What the job's script makes itself known with over the network; as `nonce`."""
+        return None if self.nonce is None else self.nonce.encode()
+
+    @property
     def script_path(self) -> Path:
-        return self.path / 'script'
+        return self.path_of('script')
 
     @property
     def scheduler_output_path(self) -> Path:
         """Where the scheduler puts what the script itself and the scheduler's own programs write."""
-        return self.path / SCHEDULER_OUTPUT
+        return self.path_of(SCHEDULER_OUTPUT)
+
+    def path_of(self, name: str) -> Path:
+        """Where a file of the job lies, such as `stdout`, or one that it shares with the others of its array."""
+        return Path(self._file(name))
 
     # -- before the submission
 
@@ -176,16 +258,15 @@ class JobFolder:
         :param spec: the serialized spec.
         """
         self._write('journal', Journal.line(submission=record, spec=spec))
-        self.nonce = Journal({'submission': record}).nonce
+        self._nonce = Journal({'submission': record}).nonce
 
-    def read_journal(self, name: str = 'journal') -> Journal:
+    def read_journal(self) -> Journal:
         """Read all that was kept of the job by those who submitted and followed it.
 
-        :param name: what the file is called in this folder.
         :raises FolderUnreadable: if that cannot be read now.
         """
-        journal = Journal.parse(self._read(name, limit=None))
-        self.nonce = journal.nonce
+        journal = Journal.parse(self._read('journal', limit=None))
+        self._nonce = journal.nonce
         return journal
 
     def save(self) -> None:
@@ -235,7 +316,7 @@ class JobFolder:
         except OSError as error:
             if error.errno in NOTHING_THERE:
                 return None
-            raise _unreadable(self.path / f'claim.{nonce}', error) from error
+            raise unreadable(Path(claim), error) from error
 
     def was_submitted_before(self, nonce: str) -> bool:
         """Whether an earlier submission of the job was revoked: the scheduler may have a job of that one, too.
@@ -245,7 +326,7 @@ class JobFolder:
         try:
             return any(name.startswith('claim.') and name != f'claim.{nonce}' for name in os.listdir(self.path))
         except OSError as error:
-            raise _unreadable(self.path, error) from error
+            raise unreadable(self.path, error) from error
 
     @property
     def is_unclaimed(self) -> bool:
@@ -267,7 +348,7 @@ class JobFolder:
         :raises OSError: if that cannot be done, or it cannot be read who holds it.
         """
         try:
-            (self.path / f'claim.{nonce}').symlink_to(REVOKED)
+            os.symlink(REVOKED, self._file(f'claim.{nonce}'))
         except FileExistsError:
             holder = self.claimed_by(nonce)
             return None if holder == REVOKED else holder
@@ -277,7 +358,7 @@ class JobFolder:
 
     def set_native_id(self, native_id: str) -> None:
         """Keep the native id, and let `find` find the folder by it."""
-        self._append('journal', Journal.line(native_id=native_id))
+        self._note(native_id=native_id)
         self.name_by(native_id)
 
     def name_by(self, native_id: str) -> None:
@@ -295,7 +376,7 @@ class JobFolder:
 
     def note_not_submitted(self, reason: str, *, reported: bool) -> None:
         """Keep that the submission came to nothing, and that its script, should it start all the same, runs nothing."""
-        self._append('journal', Journal.line(not_submitted=reason, **({'reported': time.time()} if reported else {})))
+        self._note(not_submitted=reason, **({'reported': time.time()} if reported else {}))
 
     # -- what the script says
 
@@ -310,7 +391,7 @@ class JobFolder:
                 entries.append(parse_progress(line))
             except (ValueError, KeyError):
                 logger.warning('The line %r of %s cannot be read and is passed over.',
-                               line, self.path / 'progress')
+                               line, self._file('progress'))
         return entries
 
     def read_exit(self) -> ExitRecord | None:
@@ -323,7 +404,7 @@ class JobFolder:
             return None
         record = parse_exit_record(content.decode('utf-8', 'replace'))
         if record is None:
-            logger.warning('The exit record %s cannot be read and is passed over.', self.path / 'exit')
+            logger.warning('The exit record %s cannot be read and is passed over.', self._file('exit'))
         elif record.term_seen:
             ended_by, _, _ = (self._read('ended_by') or b'').partition(b'\n')
             record = replace(record, ended_by=ended_by.decode('ascii', 'replace').strip() or None)
@@ -349,11 +430,11 @@ class JobFolder:
 
         :param reported: whether whoever submitted the job was told.
         """
-        self._append('journal', Journal.line(end=end, **({'reported': time.time()} if reported else {})))
+        self._note(end=end, **({'reported': time.time()} if reported else {}))
 
     def note_owner(self, owner: Mapping[str, object]) -> None:
         """Keep which process looks after the job from now on."""
-        self._append('journal', Journal.line(owner=owner))
+        self._note(owner=owner)
 
     def write_end_after(self, seconds: float) -> None:
         """Keep after how much time the supervisor of a local job shall end it, for when it is told to read that.
@@ -364,13 +445,13 @@ class JobFolder:
 
     def note_cancel(self) -> None:
         """Keep that the scheduler took a cancel of ours."""
-        self._append('journal', Journal.line(cancel=time.time()))
+        self._note(cancel=time.time())
 
     def tidy(self) -> None:
         """Remove what nobody needs once the job has succeeded; what tells of it, and its output, stays."""
         for name in ('script', 'nodes', 'environment', 'followers', 'others'):
             with contextlib.suppress(OSError):
-                (self.path / name).unlink()
+                self.path_of(name).unlink()
 
     # -- the files
 
@@ -391,7 +472,10 @@ class JobFolder:
         try:
             return read_file(self._file(name), limit)
         except OSError as error:
-            raise _unreadable(self.path / name, error) from error
+            raise unreadable(Path(self._file(name)), error) from error
+
+    def _note(self, **entries: object) -> None:
+        self._append('journal', Journal.line(**entries))
 
 
 def new_nonce() -> str:
@@ -402,6 +486,28 @@ def new_nonce() -> str:
     return secrets.token_hex(16)
 
 
+def holder_of(work_directory: Path, name: str, limit: int | None = None) -> str | None:
+    """Return the name of the folder of the job or array that has a name beside the folders; None if there is none.
+
+    :param limit: how many bytes of its journal to read at most; few will do for an array.
+    :raises FolderUnreadable: if that cannot be read now.
+    """
+    content = JobFolder(work_directory)._read(name, limit) or b''
+    journal = Journal.parse(content[:_FIRST_LINE])
+    if journal.array is None:
+        journal = Journal.parse(content)
+    folder = journal.array or (journal.submission or {}).get('job_id')
+    return Path(folder).name if isinstance(folder, str) else None
+
+
+def _folder_at(path: Path) -> JobFolder:
+    """Give the folder that lies there, of whichever kind."""
+    # An array's is a job's folder, too, and knows its elements'; so each of the two modules needs the other.
+    from psij_ext.runtime.arrays import ArrayFolder
+
+    return ArrayFolder.at(path) if path.name.startswith(ARRAYS) else JobFolder(path)
+
+
 def _may_be_own(folder: str) -> bool:
     try:
         return is_own_folder(folder)
@@ -409,7 +515,8 @@ def _may_be_own(folder: str) -> bool:
         return True  # to read it will say why it cannot be looked at
 
 
-def _unreadable(path: Path, error: OSError) -> FolderUnreadable:
+def unreadable(path: Path, error: OSError) -> FolderUnreadable:
+    """Make of an error that a folder cannot be read now."""
     return FolderUnreadable(error.errno, f'{error.strerror} (it may be read later)', str(path))
 
 

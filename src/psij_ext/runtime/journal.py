@@ -44,6 +44,16 @@ class Journal:
         return b'\n' + json.dumps(entries).encode()
 
     @property
+    def array(self) -> str | None:
+        """The name of the folder of the array that it is the journal of; None for that of a job."""
+        return self._text('array')
+
+    @property
+    def elements(self) -> object:
+        """What stands around the index in the native ids of the elements of an array."""
+        return self._entries.get('elements')
+
+    @property
     def submission(self) -> dict[str, object] | None:
         """Who submitted what, when, and under which nonce."""
         record = self._entries.get('submission')

@@ -59,7 +59,7 @@ class StatusMonitor:
         self._unaccounted = Unaccounted()
         self._open = OpenSubmissions()
         self._unread: set[str] = set()
-        self._attached: dict[str, set[str]] = {}  # folder name -> jobs that have another id than their folder
+        self._named: dict[str, tuple[str, ...]] = {}  # by their scripts' names, the jobs whose ids are others
         self._cause_deadlines: dict[str, float] = {}
         self.hints = Hints(name, self._woken.set)
         self._answers = Answers(source, name)
@@ -89,11 +89,11 @@ class StatusMonitor:
             self._schedule.set_rhythm(rhythm, self._clock())
         self._woken.set()
 
-    def follow(self, followed: Followed) -> None:
-        """Follow a job from now on, until it is over."""
+    def follow(self, *followed: Followed) -> None:
+        """Follow jobs from now on, until they are over."""
         with self._lock:
             idle = not self._followed
-        self.take(followed)
+        self.take(*followed)
         self._begin()
         if idle:  # else the thread comes by soon, and need not disturb somebody who submits one job after the other
             self._woken.set()
@@ -120,18 +120,21 @@ class StatusMonitor:
         self._begin()
         self._woken.set()
 
-    def take(self, followed: Followed) -> None:
-        """Take a job in for the next `poll_once`, without a thread that calls it."""
+    def take(self, *followed: Followed) -> None:
+        """Take jobs in for the next `poll_once`, without a thread that calls it."""
         with self._lock:
-            self._followed[followed.job.id] = followed
-            # What was said before is about another job of this id, if about any.
-            followed.read_at = max(followed.read_at, self._clock())
-            self._unread.add(followed.job.id)
-            if followed.folder is not None and followed.folder.job_id != followed.job.id:
-                self._attached.setdefault(followed.folder.job_id, set()).add(followed.job.id)
-            if followed.folder is not None:
-                self.hints.expect(followed.folder)
-            self._schedule.submitted(self._clock())
+            now = self._clock()
+            for each in followed:
+                self._followed[each.job.id] = each
+                # What was said before is about another job of this id, if about any.
+                each.read_at = max(each.read_at, now)
+                self._unread.add(each.job.id)
+                if each.folder is not None:
+                    name = each.folder.hint_name
+                    if name != each.job.id:
+                        self._named[name] = (*self._named.get(name, ()), each.job.id)
+                    self.hints.expect(each.folder)
+            self._schedule.submitted(now)
 
     def followed(self, job: Job) -> Followed | None:
         """What is known of a job that is followed; None once it is over."""
@@ -198,7 +201,7 @@ class StatusMonitor:
                 over = self._unaccounted.jobs if is_due else ()
             for name in self.hints.take():
                 touched.add(name)
-                touched |= self._attached.get(name, set())
+                touched.update(self._named.get(name, ()))
             question = self._open.question(touched, is_due, others_ask=bool(jobs or over))
             if question is not None:
                 self._ask(question, jobs, now)
@@ -319,14 +322,13 @@ class StatusMonitor:
 
     def _forget(self, followed: Followed) -> None:
         self._followed.pop(followed.job.id, None)
-        if followed.folder is not None:
-            self.hints.forget(followed.folder)
-        if followed.folder is not None and followed.folder.job_id in self._attached:
-            others = self._attached[followed.folder.job_id] - {followed.job.id}
-            if others:
-                self._attached[followed.folder.job_id] = others
-            else:
-                del self._attached[followed.folder.job_id]
+        if followed.folder is None:
+            return
+        self.hints.forget(followed.folder)
+        name = followed.folder.hint_name
+        others = tuple(job_id for job_id in self._named.pop(name, ()) if job_id != followed.job.id)
+        if others:
+            self._named[name] = others
 
     # -- time
 

@@ -116,10 +116,11 @@ def append_to_file(name: str, content: bytes) -> None:
     _fill(os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _CAREFULLY, 0o600), content, 0o600, name)
 
 
-def read_file(name: str, limit: int | None = None) -> bytes | None:
-    """Read a file, or its beginning; None where there is none of ours, which is said where there is something else.
+def read_file(name: str, limit: int | None = None, begin: int = 0) -> bytes | None:
+    """Read a file, or a part; None where there is none of ours, which is said where there is something else.
 
     :param limit: the most bytes to read; None for all.
+    :param begin: how many bytes to pass over.
     :raises OSError: if it cannot be read now.
     """
     try:
@@ -135,7 +136,10 @@ def read_file(name: str, limit: int | None = None) -> bytes | None:
         if not _is_own_file(facts):
             logger.warning('%s is not a file of ours and is passed over.', name)
             return None
-        return _read_all(descriptor, facts.st_size if limit is None else min(limit, facts.st_size))
+        if begin:
+            os.lseek(descriptor, begin, os.SEEK_SET)
+        there = facts.st_size - begin
+        return _read_all(descriptor, there if limit is None else min(limit, there))
     finally:
         os.close(descriptor)
 

@@ -20,7 +20,7 @@ from psij_ext.runtime.ending import kept_end
 from psij_ext.runtime.index_file import IndexFile, patiently
 from psij_ext.runtime.index_rebuild import executor_folders, submitted_jobs
 from psij_ext.runtime.index_schema import write_rows
-from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.jobfolder import JobFolder, holder_of
 from psij_ext.runtime.private import is_own_folder
 
 logger = logging.getLogger(__name__)
@@ -76,8 +76,8 @@ def prune(work_directories: Iterable[Path], older_than: timedelta, now: float, *
     troubles: dict[Path, str] = {}
     for work_directory in dict.fromkeys(each.absolute() for each in work_directories):
         try:
-            jobs += [leftover for job in submitted_jobs(work_directory)
-                     if (leftover := _leftover(job, now - older_than.total_seconds())) is not None]
+            jobs += _whole(leftover for job in submitted_jobs(work_directory)
+                           if (leftover := _leftover(job, now - older_than.total_seconds())) is not None)
             for executor_folder in executor_folders(work_directory):
                 litter += _litter(executor_folder, now)
         except OSError as error:
@@ -85,7 +85,8 @@ def prune(work_directories: Iterable[Path], older_than: timedelta, now: float, *
     if dry_run:
         return Pruned(tuple(jobs), tuple(litter), troubles)
     removed = [path for path in litter if _remove(path, troubles)]
-    gone = [job for job in jobs if _remove(job.folder.path, troubles)]
+    removable = {path: _remove(path, troubles) for path in dict.fromkeys(job.folder.path for job in jobs)}
+    gone = [job for job in jobs if removable[job.folder.path]]
     for executor_folder in {job.folder.path.parent for job in gone}:
         for name in _names_of_nobody(executor_folder):
             _remove(name, troubles)
@@ -101,6 +102,15 @@ def _leftover(job: JobFolder, latest: float) -> Leftover | None:
     # A script that began anew after the end that was seen is a job that was requeued, and may be running.
     lives_on = any(entry.time > ended for entry in job.read_progress()) and job.read_exit() is None
     return Leftover(job, journal.native_id or '', ended) if ended < latest and not lives_on else None
+
+
+def _whole(jobs: Iterable[Leftover]) -> list[Leftover]:
+    """Leave out those who share their folder with others that may not go."""
+    by_path: dict[Path, list[Leftover]] = {}
+    for job in jobs:
+        by_path.setdefault(job.folder.path, []).append(job)
+    return [job for together in by_path.values() if len(together) == len([*together[0].folder.submission.jobs])
+            for job in together]
 
 
 def _litter(executor_folder: Path, now: float) -> list[Path]:
@@ -125,11 +135,10 @@ def _names_of_nobody(executor_folder: Path) -> list[Path]:
 
 def _has_job(name: Path, executor_folder: Path) -> bool:
     try:
-        journal = JobFolder(name.parent).read_journal(name.name)
+        holder = holder_of(name.parent, name.name)
     except OSError:
         return True
-    job_id = (journal.submission or {}).get('job_id')
-    return not isinstance(job_id, str) or (executor_folder / Path(job_id).name).is_dir()
+    return holder is None or (executor_folder / holder).is_dir()
 
 
 def _remove(path: Path, troubles: dict[Path, str]) -> bool:

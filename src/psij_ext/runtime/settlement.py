@@ -30,7 +30,7 @@ Settled = Callable[[Optional[str], str], None]
 class OpenSubmission:
     """A submission of which nobody knows what became of it.
 
-    :param folder: the job's folder, which knows its nonce.
+    :param folder: the job's folder, or that of an array, which knows its nonce.
     :param reason: why it was not submitted, should it come to that.
     :param settled: told what became of it; None where nobody waits for that. It may raise FolderUnreadable, and is told
         once more later.
@@ -120,7 +120,7 @@ def settle_by_origins(unclaimed: Iterable[Unclaimed], origins: Origins) -> list[
         submission, folder = each.submission, each.submission.folder
         try:
             # A job that was heard late, after its submission was revoked, comes from the same folder.
-            known = origins.get(folder.job_id, ())
+            known = origins.get(folder.origin, ())
             certain = len(known) == 1 and not folder.was_submitted_before(each.nonce)
             native_id = known[0] if certain else folder.revoke(each.nonce)
             if native_id is None:
@@ -184,12 +184,13 @@ class OpenSubmissions:
     def question(self, hinted: Collection[str], is_due: bool, others_ask: bool) -> Question | None:
         """Settle what folders tell, and return what has to be asked for in this round.
 
-        :param hinted: names of folders in which there is news.
+        :param hinted: names that scripts have given which have news.
         :param is_due: whether it is time to ask the scheduler.
         :param others_ask: whether there are other questions to it; they and this one take turns.
         """
+        origins = {name.partition('.')[0] for name in hinted}  # of an element, that of its array
         askers = {submission: reference() for submission, reference in list(self._open.items())
-                  if is_due or submission.folder.job_id in hinted}
+                  if is_due or submission.folder.origin in origins}
         unclaimed, unread = settle_by_folders(submission for submission, asker in askers.items() if asker is not None)
         self.remove(askers.keys() - {*unread, *(each.submission for each in unclaimed)})
         if not is_due:

@@ -20,6 +20,7 @@ from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import InvalidJobException
 from psij_ext.executors.submitting import SubmittingExecutor
 from psij_ext.plugins import executors
+from psij_ext.runtime.jobfolder import JobFolder
 
 States = Union[JobState, Sequence[JobState], None]
 
@@ -160,6 +161,12 @@ class ExecParams:
         self._jobs.append(job)
         return job
 
+    def submit_many(self, jobs: Sequence[Job], executor: JobExecutor | None = None) -> Sequence[Job]:
+        """Submit jobs in one call and return them; they do not outlive the test."""
+        self._jobs += jobs
+        (executor or self.shared_executor).submit_many(jobs)
+        return jobs
+
     def run(self, job: Job, executor: JobExecutor | None = None) -> JobStatus:
         """Submit a job and wait for its end."""
         return self.wait(self.submit(job, executor))
@@ -172,16 +179,27 @@ class ExecParams:
 
     def hold(self, job: Job) -> Job:
         """Submit a job so that it stays in the queue, and return it."""
+        return self.submit(job, self._holding([job]))
+
+    def hold_many(self, jobs: Sequence[Job]) -> JobExecutor:
+        """Submit jobs in one call so that they stay in the queue, and return the executor."""
+        executor = self._holding(jobs)
+        self.submit_many(jobs, executor)
+        return executor
+
+    def _holding(self, jobs: Sequence[Job]) -> JobExecutor:
+        """Return an executor that will keep jobs in the queue, which may have to say so themselves."""
         attributes = _HOLDS.get(self.executor_name)
-        if attributes is not None and job.spec is not None:
-            for name, value in attributes.items():
-                job.spec.attributes.set_custom_attribute(name, value)
-            return self.submit(job)
+        if attributes is not None:
+            for job in jobs:
+                for name, value in attributes.items():
+                    self._spec_of(job).attributes.set_custom_attribute(name, value)
+            return self.shared_executor
         if self.executor_name != 'local':
             pytest.skip(f'how {self.executor_name} holds a job in the queue is not known here')
         executor = self.executor(max_processes=1)
         self.reach(self.submit(self.job('/bin/sleep', ['1000']), executor), JobState.ACTIVE)
-        return self.submit(job, executor)
+        return executor
 
     def submit_after(self, first: Job, job: Job) -> Job:
         """Submit a job that waits until another one is over, and return it."""
@@ -230,23 +248,35 @@ class ExecParams:
 
     def output(self, job: Job, stream: str = 'stdout') -> str:
         """Return what a job wrote to `stdout` or `stderr`; characters that are not UTF-8 become surrogates."""
-        path = getattr(job.spec, f'{stream}_path') or self.work_directory / self.executor_name / job.id / stream
+        path = getattr(job.spec, f'{stream}_path') or self._folder_of(job).path_of(stream)
         content = Path(getattr(job.spec, 'directory', None) or '', path).read_bytes()
         return content.decode('utf-8', 'surrogateescape')
 
     def describe(self, job: Job) -> str:
         """Return what is known of a job, for the message of a failure."""
         lines = [str(job), f'exit information: {job.exit_info}', f'native state: {job.status.metadata}']
-        folder = self.work_directory / self.executor_name / job.id
+        folder = self._folder_of(job).path
         for path in sorted(folder.rglob('*')) if folder.is_dir() else ():
             lines.append(f'  {path.relative_to(folder)}{_content(path)}')
         return '\n'.join(lines)
+
+    @staticmethod
+    def _spec_of(job: Job) -> JobSpec:
+        if job.spec is None:
+            raise InvalidJobException(f'Job {job.id} has no spec.')
+        return job.spec
+
+    def _folder_of(self, job: Job) -> JobFolder:
+        """Return the folder of a job, or what the folder of its array has of it."""
+        folders = self.work_directory / self.executor_name
+        own = JobFolder(folders / job.id)
+        return own if own.path.is_dir() else JobFolder.find(folders, job.native_id or '') or own
 
 
 def _content(path: Path) -> str:
     """Return the end of a small file, or where a link leads."""
     if path.is_symlink():
         return f' -> {path.readlink()}'
-    if path.name not in _TELLING:
+    if not path.name.endswith(_TELLING):
         return ''
     return ''.join(f'\n    | {line}' for line in path.read_bytes()[-2000:].decode('utf-8', 'replace').splitlines())

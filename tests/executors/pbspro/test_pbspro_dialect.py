@@ -208,7 +208,7 @@ def test_no_answer(executor: PBSProJobExecutor, exit_code: int) -> None:
         executor.parse_status(CommandResult(('qstat',), exit_code, b'', b'qstat: cannot connect to server'))
 
 
-@pytest.mark.parametrize('exit_code', [35, 153])
+@pytest.mark.parametrize('exit_code', [35, 55, 153, 168])
 def test_cancelling_what_is_over_is_no_error(executor: PBSProJobExecutor, exit_code: int) -> None:
     executor.process_cancel_command_output(exit_code, 'qdel: Unknown Job Id 9.host')
 
@@ -248,9 +248,10 @@ def test_which_of_many_were_refused(executor: PBSProJobExecutor, name: str, refu
 
 
 def test_refusals_of_one_command_have_codes_of_their_own(executor: PBSProJobExecutor) -> None:
-    said = b'qdel: Job has finished 1.a\nqdel: Unauthorized Request  2.a\n'
-    assert executor.parse_refusals(CommandResult(('qdel',), 159, b'', said), ['1.a', '2.a', '3.a']) == {
-        '1.a': (35, 'qdel: Job has finished 1.a'), '2.a': (159, 'qdel: Unauthorized Request  2.a')}
+    said = b'qdel: Job has finished 1.a\nqdel: Request invalid for finished array subjob 4[2].a\nqdel: Unauthorized Request  2.a\n'
+    assert executor.parse_refusals(CommandResult(('qdel',), 159, b'', said), ['1.a', '2.a', '3.a', '4[2].a']) == {
+        '1.a': (35, 'qdel: Job has finished 1.a'), '2.a': (159, 'qdel: Unauthorized Request  2.a'),
+        '4[2].a': (55, 'qdel: Request invalid for finished array subjob 4[2].a')}
 
 
 @pytest.mark.parametrize(('command', 'exit_code', 'unanswered'), [

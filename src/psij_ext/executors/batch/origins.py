@@ -8,6 +8,7 @@ from typing import Callable
 
 from psij_ext.executors.batch.control import RunCommand
 from psij_ext.executors.batch.dialect import SchedulerDialect
+from psij_ext.runtime.jobfolder import ARRAYS
 from psij_ext.runtime.settlement import Origins
 
 ReadRecord = Callable[[str, float], Mapping[str, str]]
@@ -39,7 +40,11 @@ class JobOrigins:
             return {}
         origins: dict[str, list[str]] = {}
         for native_id, folder in self._dialect.parse_origins(self._ask(command)).items():
-            origins.setdefault(Path(folder).name, []).append(native_id)
+            name = Path(folder).name
+            if name.startswith(ARRAYS):  # of an array it may tell by its elements
+                native_id = self._dialect.array_of(native_id) or native_id
+            if native_id not in origins.setdefault(name, []):
+                origins[name].append(native_id)
         return origins
 
     def folders_of(self, native_ids: Sequence[str]) -> Mapping[str, str | None]:

@@ -29,11 +29,12 @@ _JOB_ID = re.compile(rf'^({pbspro_records.NATIVE_ID.pattern})[^\S\n]*\n', re.ASC
 _NOT_IN_A_NAME = re.compile(r'[^A-Za-z0-9._+-]')
 _JOB_UNKNOWN, _JOB_FINISHED = 153, 35
 _NO_ANSWER = 255
-# What qdel says of a job that is ending already.
-_WRONG_STATE = 168
+# What qdel says of a job that is ending already, and of an element of an array that is over.
+_WRONG_STATE, _SUBJOB_FINISHED = 168, 55
 _USER_LIMIT, _NO_SERVER = 38, 162
 _CODES = {
-    'Unknown Job Id': _JOB_UNKNOWN, 'Job has finished': _JOB_FINISHED, 'Request invalid for state of job': _WRONG_STATE}
+    'Unknown Job Id': _JOB_UNKNOWN, 'Job has finished': _JOB_FINISHED, 'Request invalid for state of job': _WRONG_STATE,
+    'Request invalid for finished array subjob': _SUBJOB_FINISHED}
 _NO_HISTORY = 'not configured to maintain job history'
 _DELIMITER = '\x1e'
 # Seen in OpenPBS 23.06 for too many elements, for less than two, and for a job that is not to run again.
@@ -249,7 +250,7 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
 
         :raises SubmitException: if the job was not cancelled.
         """
-        if not _is_answer(exit_code) and exit_code != _WRONG_STATE:
+        if not _is_answer(exit_code) and exit_code not in (_WRONG_STATE, _SUBJOB_FINISHED):
             raise SubmitException(
                 f'qdel failed with exit code {exit_code}: {out.strip()}', exit_code=exit_code, stderr=out)
 

@@ -18,7 +18,7 @@ from psij_ext.core.observation import Observation, Observations, Site
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import ParseError
-from psij_ext.executors.batch.slurm_arrays import Array, is_raw_id
+from psij_ext.executors.batch.slurm_arrays import Array, is_raw_id, read_id
 from psij_ext.executors.batch.slurm_rows import Rows, whole_lines
 from psij_ext.executors.batch.slurm_states import Told, moment, number, observe, seconds
 
@@ -33,18 +33,25 @@ QUEUE_FORMAT = ','.join(f'{column}:|' for column in QUEUE_COLUMNS)
 # squeue(1): the folder in which the script runs, which is the one that sbatch was run in.
 ORIGIN_FORMAT = 'JobArrayID:|,WorkDir:|'
 
-_ORIGIN = re.compile(r'^(\d{1,18}(?:_\d{1,18})?)\|(.*)\|$', re.ASCII | re.MULTILINE)
+_ORIGIN = re.compile(r'^(\d{1,18}(?:_(?:\d{1,18}|\[[\d,:.%-]*\]?))?)\|(.*)\|$', re.ASCII | re.MULTILINE)
 _DIGITS = re.compile('[0-9]{1,18}')
 
 
 def parse_origins(text: str) -> dict[str, str]:
     """Read squeue's rows in `ORIGIN_FORMAT`: folders by native id. What is no such row is passed over.
 
-    :raises ParseError: if it ends in the middle of a line.
+    :raises ParseError: if it ends in the middle of a line, or of a list of elements that wait.
     """
     if text and not text.endswith('\n'):
         raise ParseError(f'The answer of squeue ends in the middle of a line: {text[-80:]!r}')
-    return dict(_ORIGIN.findall(text))
+    origins = {}
+    for listed, folder in _ORIGIN.findall(text):
+        row = read_id(listed)
+        if row is not None and not row.whole:
+            raise ParseError(f'squeue does not list all elements of an array: {listed[-80:]!r}')
+        if row is not None:
+            origins.update(dict.fromkeys(row.native_ids, folder))
+    return origins
 
 
 # What rows say that differ from job to job: of waiting jobs by their expected starts and their rests, of jobs that are
