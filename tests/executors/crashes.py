@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Callable, Dict, Set, Tuple
 
 from psij_ext.core.serialization import JSONSerializer
-from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.finding import job_folders
 from psij_ext.runtime.journal import Journal
 
 PROGRAM = Path(__file__).parent / 'crashing_program.py'
@@ -179,7 +179,7 @@ class Crashes:
         return [native_id for native_id, folder in self._alive().items() if Path(folder).parent == self._work]
 
     def _journals(self) -> Dict[str, Journal]:
-        return {folder.job_id: folder.read_journal() for folder in JobFolder.all(self._work)}
+        return {folder.job_id: folder.read_journal() for folder in job_folders(self._work)}
 
     def _said(self, kind: str) -> Iterator[list[str]]:
         for line in (self._folder / 'log').read_text().splitlines():

@@ -21,6 +21,7 @@ from psij_ext.exceptions import CommandTimeout, InvalidJobException, SubmitExcep
 from psij_ext.executors.batch import BatchSchedulerExecutorConfig
 from psij_ext.runtime import processes
 from psij_ext.runtime.command import CommandResult
+from psij_ext.runtime.finding import job_folders
 from psij_ext.runtime.jobfolder import REVOKED, JobFolder
 from psij_ext.runtime.keys import Keys
 
@@ -48,7 +49,7 @@ def date() -> Job:
 
 
 def folders(executor: SimpleExecutor) -> list[str]:
-    return sorted(folder.job_id for folder in JobFolder.all(executor.work_directory))
+    return sorted(folder.job_id for folder in job_folders(executor.work_directory))
 
 
 def test_a_second_submission_follows_the_job_of_the_first(

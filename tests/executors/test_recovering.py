@@ -28,6 +28,7 @@ from psij_ext.exceptions import (
 from psij_ext.executors.batch import BatchSchedulerExecutorConfig
 from psij_ext.runtime import processes
 from psij_ext.runtime.command import CommandResult
+from psij_ext.runtime.finding import find_folder, open_folders
 from psij_ext.runtime.jobfolder import REVOKED, JobFolder
 from psij_ext.runtime.journal import Journal
 
@@ -275,7 +276,7 @@ def test_open_submissions_are_found_without_reading_each_journal(
     folder = cut_short(executor)
     read = []
     monkeypatch.setattr(JobFolder, 'read_journal', lambda self, actual=JobFolder.read_journal: read.append(self.job_id) or actual(self))
-    assert [each.job_id for each in JobFolder.all_open(executor.work_directory)] == [folder.job_id]
+    assert [each.job_id for each in open_folders(executor.work_directory)] == [folder.job_id]
     assert read == [folder.job_id]
 
 
@@ -291,7 +292,7 @@ def test_a_folder_that_had_no_second_name_yet_tells_of_its_job(executor: SimpleE
     job, = executor.recover()
     assert job.wait(timedelta(seconds=10)) is not None
     assert (job.status.state, job.status.exit_code) == (JobState.FAILED, 3)
-    assert JobFolder.find(executor.work_directory, '7') is not None
+    assert find_folder(executor.work_directory, '7') is not None
     assert (executor.recover(), folder.read_journal().reported is not None) == ([], True)
 
 

@@ -24,6 +24,7 @@ from psij_ext.executors.batch import BatchSchedulerExecutorConfig
 from psij_ext.runtime import processes
 from psij_ext.runtime.arrays import ArrayFolder, MemberFolder
 from psij_ext.runtime.command import CommandResult
+from psij_ext.runtime.finding import find_folder, job_folders, submission_folders
 from psij_ext.runtime.index import Index
 from psij_ext.runtime.jobfolder import REVOKED, JobFolder
 
@@ -134,10 +135,10 @@ def test_jobs_of_one_shape_go_with_one_command(executor: TellingArrayExecutor, s
     assert [job.native_id for job in jobs] == [f'1_{index}' for index in range(7)]
     assert {job.status.state for job in jobs} == {JobState.QUEUED}
     assert {job.executor for job in jobs} == {executor}
-    folder, = JobFolder.submissions(executor.work_directory)
+    folder, = submission_folders(executor.work_directory)
     assert folder.path == scheduler.folders['1']
     for job in jobs:
-        found = JobFolder.find(executor.work_directory, job.native_id or '')
+        found = find_folder(executor.work_directory, job.native_id or '')
         assert found is not None
         spec = JSONSerializer().loads(found.read_journal().spec or '')
         assert (found.job_id, spec.arguments, spec.name) == (job.id, job.spec.arguments, job.spec.name)  # type: ignore[union-attr]
@@ -151,7 +152,7 @@ def test_arrays_are_no_larger_than_the_site_allows(
     executor.submit_many(jobs)
     assert sorted(scheduler.sizes) == sizes
     assert len({job.native_id for job in jobs}) == count
-    assert {folder.job_id for folder in JobFolder.all(executor.work_directory)} == {job.id for job in jobs}
+    assert {folder.job_id for folder in job_folders(executor.work_directory)} == {job.id for job in jobs}
 
 
 def test_each_shape_has_arrays_of_its_own(executor: TellingArrayExecutor, scheduler: Scheduler) -> None:
@@ -298,7 +299,7 @@ def test_jobs_of_arrays_come_back(executor: TellingArrayExecutor, scheduler: Sch
         ended, = (job for job in back if job.id == jobs[5].id)
         assert ended.wait(SOON) is not None
         assert (ended.status.exit_code, ended.spec.arguments) == (3, ['5'])  # type: ignore[union-attr]
-        kept = JobFolder.find(other.work_directory, ended.native_id or '')
+        kept = find_folder(other.work_directory, ended.native_id or '')
         assert kept is not None and kept.read_journal().reported is not None
         assert other.recover() == []
 
@@ -376,7 +377,7 @@ def test_what_may_pass_is_tried_again_under_another_nonce(
     assert [job.native_id for job in jobs] == ['1_0', '1_1', '1_2']
     assert len(folders) == 1
     assert claims(executor) == [REVOKED, REVOKED]
-    assert [job.id for job in jobs] == [folder.job_id for folder in JobFolder.all(executor.work_directory)]
+    assert [job.id for job in jobs] == [folder.job_id for folder in job_folders(executor.work_directory)]
 
 
 def test_a_busy_scheduler_gets_no_more_of_them(
@@ -474,7 +475,7 @@ def submit_uncertain(executor: TellingArrayExecutor, runner: FakeRunner, monkeyp
 def test_jobs_of_an_uncertain_array_are_followed_once_it_is_found(
         executor: TellingArrayExecutor, runner: FakeRunner, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = submit_uncertain(executor, runner, monkeypatch)
-    folder, = JobFolder.submissions(executor.work_directory)
+    folder, = submission_folders(executor.work_directory)
     scheduler.states.update({'7_0': 'done', '7_1': 'waiting', '7_2': 'done'})
     finish(folder.member(0))  # type: ignore[attr-defined]
     runner.answers['origins'] = result(f'7_0 {folder.path}\n7_1 {folder.path}\n7_2 {folder.path}\n'.encode())
@@ -500,7 +501,7 @@ def test_a_hint_settles_an_uncertain_array(
         tmp_path: Path, runner: FakeRunner, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(tmp_path, runner, initial_queue_polling_delay=1000, queue_polling_interval=1000) as executor:
         jobs = submit_uncertain(executor, runner, monkeypatch)
-        folder, = JobFolder.submissions(executor.work_directory)
+        folder, = submission_folders(executor.work_directory)
         (folder.path / f'claim.{folder.read_journal().nonce}').symlink_to('7')
         (executor._mailbox / f'{folder.path.name}.2').touch()
         assert jobs[0].wait(SOON, JobState.QUEUED) is not None
@@ -550,4 +551,4 @@ def test_an_array_that_was_cut_short_is_settled_for_all_of_its_jobs(
             assert [job.native_id for job in back] == ['1_0', '1_1', '1_2']
         else:
             assert [job.native_id for job in back] == ['1_0', '1_1', '1_2']
-            assert JobFolder.find(other.work_directory, '1_2') is not None
+            assert find_folder(other.work_directory, '1_2') is not None

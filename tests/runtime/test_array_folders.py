@@ -19,9 +19,10 @@ from psij_ext.core.spec import JobSpec
 from psij_ext.exceptions import FolderUnreadable
 from psij_ext.runtime.arrays import ArrayFolder
 from psij_ext.runtime.ending import kept_end
+from psij_ext.runtime.finding import find_folder, has_lost, job_folders, open_folders
 from psij_ext.runtime.index import Index
 from psij_ext.runtime.index_rebuild import rebuild
-from psij_ext.runtime.jobfolder import REVOKED, JobFolder
+from psij_ext.runtime.jobfolder import REVOKED
 from psij_ext.runtime.private import append_to_file
 from psij_ext.runtime.retention import prune
 from psij_ext.runtime.settlement import OpenSubmission, settle_by_folders, settle_by_origins
@@ -41,7 +42,7 @@ def array(work: Path) -> ArrayFolder:
 
 
 def found(work: Path, native_id: str) -> str | None:
-    folder = JobFolder.find(work, native_id)
+    folder = find_folder(work, native_id)
     return None if folder is None else folder.job_id
 
 
@@ -55,7 +56,7 @@ def found(work: Path, native_id: str) -> str | None:
 def test_elements_are_found_by_their_native_ids(work: Path, array_id: str, elements: list[str]) -> None:
     make_array(work, array_id)
     for number, native_id in enumerate(elements):
-        folder = JobFolder.find(work, native_id)
+        folder = find_folder(work, native_id)
         assert folder is not None
         assert (folder.job_id, folder.read_journal().native_id) == (f'job {number}', native_id)
         assert folder.read_journal().submission == {
@@ -64,24 +65,24 @@ def test_elements_are_found_by_their_native_ids(work: Path, array_id: str, eleme
 
 @pytest.mark.parametrize('native_id', ['12', '12_3', '12_01', '13_1', '12_', '_1', '1', '12_1;big', '12_*', '12_1_1', '.'])
 def test_nobody_else_is_taken_for_an_element(work: Path, array: ArrayFolder, native_id: str) -> None:
-    assert JobFolder.find(work, native_id) is None
+    assert find_folder(work, native_id) is None
 
 
 def test_an_id_that_the_scheduler_gave_again_is_the_newer_ones(work: Path, array: ArrayFolder) -> None:
     old = member(array, 1)
-    assert not old.has_lost('12_1')
+    assert not has_lost(old, '12_1')
     newer = make_array(work, '12', called='newer')
-    assert old.has_lost('12_1') is True
-    assert member(newer, 1).has_lost('12_1') is False
-    assert JobFolder.find(work, '12_1') is not None
-    assert JobFolder.find(work, '12_1').path == newer.path  # type: ignore[union-attr]
+    assert has_lost(old, '12_1') is True
+    assert has_lost(member(newer, 1), '12_1') is False
+    assert find_folder(work, '12_1') is not None
+    assert find_folder(work, '12_1').path == newer.path  # type: ignore[union-attr]
 
 
 def test_an_array_may_have_the_id_that_a_job_had(work: Path) -> None:
     job = make_job(work.parent, 'a', '12')
     make_array(work, '12')
-    assert job.has_lost('12')
-    assert JobFolder.find(work, '12') is None
+    assert has_lost(job, '12')
+    assert find_folder(work, '12') is None
 
 
 def test_where_files_have_one_name_only_elements_are_found_all_the_same(
@@ -99,7 +100,7 @@ def test_where_files_have_one_name_only_elements_are_found_all_the_same(
 
 
 def test_each_element_has_its_own_description(array: ArrayFolder, work: Path) -> None:
-    told = [folder.read_journal().spec for folder in JobFolder.all(work)]
+    told = [folder.read_journal().spec for folder in job_folders(work)]
     assert [JSONSerializer().loads(text or '') for text in told] == [*SPECS]
 
 
@@ -134,8 +135,8 @@ def test_the_newest_counts(array: ArrayFolder) -> None:
 
 def test_what_other_processes_keep_is_read_too(array: ArrayFolder, work: Path) -> None:
     assert kept_end(member(array, 1)) is None
-    run('import sys, pathlib; from psij_ext.runtime.jobfolder import JobFolder\n'
-        'folder = JobFolder.find(pathlib.Path(sys.argv[1]), "12_1"); folder.note_cancel()\n'
+    run('import sys, pathlib; from psij_ext.runtime.finding import find_folder\n'
+        'folder = find_folder(pathlib.Path(sys.argv[1]), "12_1"); folder.note_cancel()\n'
         'assert folder.read_journal().cancel_noted', work)
     assert member(array, 1).read_journal().cancel_noted
     assert not member(array, 2).read_journal().cancel_noted
@@ -188,14 +189,14 @@ def test_a_journal_that_cannot_be_read_now_is_told_of(work: Path, array: ArrayFo
         with pytest.raises(FolderUnreadable):
             array.member(0)
         with caplog.at_level(logging.WARNING):
-            assert [each.job_id for each in JobFolder.all(work)] == [job.job_id]
+            assert [each.job_id for each in job_folders(work)] == [job.job_id]
     assert 'are passed over' in caplog.text
-    assert len([*JobFolder.all(work)]) == 4
+    assert len([*job_folders(work)]) == 4
 
 
 def test_folders_of_arrays_that_hold_nothing_have_no_jobs(work: Path) -> None:
     ArrayFolder.make(work)
-    assert [*JobFolder.all(work)] == [*JobFolder.all_open(work)] == []
+    assert [*job_folders(work)] == [*open_folders(work)] == []
 
 
 # -- the files
@@ -262,8 +263,8 @@ def test_a_failure_keeps_what_all_share(array: ArrayFolder) -> None:
 
 def open_array(work: Path) -> tuple[ArrayFolder, list[tuple[str | None, str]], OpenSubmission]:
     folder, told = make_array(work, None), []
-    assert [each.path for each in JobFolder.all_open(work)] == [folder.path]
-    assert all(each.read_journal().is_open for each in JobFolder.all(work))
+    assert [each.path for each in open_folders(work)] == [folder.path]
+    assert all(each.read_journal().is_open for each in job_folders(work))
     return folder, told, OpenSubmission(folder, 'killed', lambda *settled: told.append(settled))
 
 
@@ -273,7 +274,7 @@ def test_an_open_array_is_adopted_whole(work: Path) -> None:
     assert settle_by_folders([submission]) == ([], [])
     assert told == [('12', '')]
     assert [found(work, f'12_{index}') for index in range(3)] == ['job 0', 'job 1', 'job 2']
-    assert [*JobFolder.all_open(work)] == []
+    assert [*open_folders(work)] == []
 
 
 def test_an_open_array_that_the_scheduler_has_is_adopted(work: Path) -> None:
@@ -290,8 +291,8 @@ def test_an_open_array_is_revoked_whole(work: Path) -> None:
     assert settle_by_origins(unclaimed, {}) == []
     assert told == [(None, 'killed')]
     assert folder.claimed_by('f00') == REVOKED
-    assert {each.read_journal().not_submitted for each in JobFolder.all(work)} == {'killed'}
-    assert [*JobFolder.all_open(work)] == []
+    assert {each.read_journal().not_submitted for each in job_folders(work)} == {'killed'}
+    assert [*open_folders(work)] == []
 
 
 def test_without_its_executor_nobody_can_name_its_elements(work: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -19,6 +19,7 @@ from psij_ext.runtime.index import Index
 from psij_ext.runtime.index_rebuild import rebuild
 from psij_ext.runtime.index_writer import IndexWriter
 from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.spares import make_spare
 from psij_ext.runtime.work_directories import known_work_directories
 
 QUEUED, ACTIVE, FAILED = JobState.QUEUED, JobState.ACTIVE, JobState.FAILED
@@ -72,7 +73,7 @@ def test_attempts(folder: Path, work: Path) -> None:
 def test_what_is_no_job_or_was_not_submitted_is_passed_over(folder: Path, work: Path) -> None:
     make_job(work, 'refused', None)
     make_job(work, 'mine', '1')
-    JobFolder.make_spare(work / 'slurm')
+    make_spare(work / 'slurm')
     JobFolder.create(work / 'slurm', 'empty')
     (work / 'a file').write_text('')
     (work / '.hidden').mkdir()

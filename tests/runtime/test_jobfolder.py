@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import logging
 import multiprocessing
 import os
@@ -14,10 +13,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pytest_mock import MockerFixture
 
 from psij_ext.core.state import JobState
 from psij_ext.exceptions import PsijExtError
+from psij_ext.runtime.finding import job_folders
 from psij_ext.runtime.jobfolder import REVOKED, ExitRecord, JobFolder, ProgressEntry, new_nonce
 from psij_ext.runtime.private import check_private
 from psij_ext.runtime.usage import Request, usage_of
@@ -92,7 +91,7 @@ def test_a_planted_link_is_no_job_folder(work: Path, tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         JobFolder.create(work, 'job-1')
     assert list((tmp_path / 'elsewhere').iterdir()) == []
-    assert list(JobFolder.all(work)) == []
+    assert list(job_folders(work)) == []
 
 
 def test_a_planted_file_is_no_job_folder(work: Path) -> None:
@@ -100,7 +99,7 @@ def test_a_planted_file_is_no_job_folder(work: Path) -> None:
     (work / 'job-1').write_text('')
     with pytest.raises(FileExistsError):
         JobFolder.create(work, 'job-1')
-    assert list(JobFolder.all(work)) == []
+    assert list(job_folders(work)) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason='only root can give a folder away')
@@ -166,7 +165,7 @@ def read_all(folder: JobFolder) -> tuple[object, ...]:
             folder.read_journal().end, folder.read_journal().cancel_noted)
 
 
-# -- making and finding
+# -- making
 
 
 def test_a_refused_folder_can_be_used_again(folder: JobFolder, work: Path) -> None:
@@ -193,58 +192,6 @@ def test_a_work_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> Non
     (tmp_path / 'file').write_text('')
     with pytest.raises(OSError, match='file'):
         JobFolder.create(tmp_path / 'file' / 'work', 'job-1')
-
-
-@pytest.mark.parametrize('native_id', [
-    '12', '12_3', '77[2].host', '1;cluster', '4242.1122334455', 'a b', 'a/b', '../x', 'ü', '%', '\udcff', '-n', "a'b\n"])
-def test_a_job_is_found_by_its_native_id(work: Path, native_id: str) -> None:
-    folder = submitted(work, 'job-1', native_id)
-    assert folder.read_journal().native_id == native_id
-    found = JobFolder.find(work, native_id)
-    assert found is not None
-    assert found.job_id == 'job-1'
-    assert JobFolder.find(work, native_id + '0') is None
-    assert sorted(path.name for path in work.iterdir()) == ['.native', 'job-1']
-
-
-def test_an_id_that_was_given_twice_is_the_newer_jobs(work: Path) -> None:
-    submitted(work, 'job-1', '12')
-    submitted(work, 'job-2', '12')
-    found = JobFolder.find(work, '12')
-    assert found is not None
-    assert found.job_id == 'job-2'
-
-
-def test_a_job_is_found_where_folders_share_no_links(
-        work: Path, monkeypatch: pytest.MonkeyPatch, mocker: MockerFixture) -> None:
-    mocker.patch('os.link', side_effect=OSError(errno.EXDEV, 'no links here'))
-    submitted(work, 'job-1', '12')
-    submitted(work, 'job-2', '13')
-    again = submitted(work, 'job-3', '12')
-    assert [path.name for path in (work / '.native').iterdir() if path.stat().st_nlink > 1] == []
-    found = [JobFolder.find(work, native_id) for native_id in ('12', '13')]
-    assert [None if each is None else each.job_id for each in found] == ['job-3', 'job-2']
-    assert mode(work / '.native' / '12') == 0o600
-    assert again.read_journal().native_id == '12'
-
-
-def test_a_name_that_leads_to_another_job_finds_nothing(work: Path) -> None:
-    submitted(work, 'job-1', '12')
-    (work / '.native' / '13').hardlink_to(work / 'job-1' / 'journal')
-    (work / '.native' / '14').symlink_to(work / 'job-1' / 'journal')
-    (work / '.native' / '15').write_text('{"submission": {"job_id": "../../etc"}}')
-    (work / '.native' / '16').write_text('{"submission": 5}\n[]\n{')
-    for native_id in ('13', '14', '15', '16', '', '.', '..'):
-        assert JobFolder.find(work, native_id) is None
-
-
-def test_all_folders_and_nothing_else_are_gone_through(folder: JobFolder, work: Path, tmp_path: Path) -> None:
-    submitted(work, 'job-2', '12')
-    (work / 'file').write_text('')
-    (work / '.mailboxes').mkdir()
-    (work / 'link').symlink_to(tmp_path)
-    assert sorted(each.job_id for each in JobFolder.all(work)) == ['job-1', 'job-2']
-    assert list(JobFolder.all(tmp_path / 'nowhere')) == []
 
 
 # -- the claim

@@ -26,6 +26,7 @@ from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import FolderUnreadable, IndexUnavailable, PsijExtError
 from psij_ext.runtime.ending import keep_end
 from psij_ext.runtime.events import Mailbox
+from psij_ext.runtime.finding import find_folder, job_folders
 from psij_ext.runtime.index_file import IndexFile
 from psij_ext.runtime.index_rebuild import executor_folders, submitted_jobs
 from psij_ext.runtime.jobfolder import REVOKED, JobFolder
@@ -34,6 +35,7 @@ from psij_ext.runtime.listener import Listener
 from psij_ext.runtime.private import check_private, make_folders
 from psij_ext.runtime.retention import prune
 from psij_ext.runtime.slots import Slots
+from psij_ext.runtime.spares import make_spare
 from psij_ext.runtime.work_directories import remember_work_directory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,7 +93,7 @@ def test_all_that_is_made_is_private(tmp_path: Path, umask: None) -> None:
     Keys(jobs / 'slurm').take('key', 0, 'job-1')
     with contextlib.closing(Listener(['127.0.0.1'], {}, lambda names: None)) as listener:
         Mailbox(jobs / 'slurm', listener)
-    JobFolder.make_spare(jobs / 'slurm')
+    make_spare(jobs / 'slurm')
     slots = Slots(state)
     slots.take_place(os.getpid(), 1, 1)
     with IndexFile(state).writing():
@@ -291,8 +293,8 @@ def test_a_planted_link_to_a_folder_is_no_job_by_any_name(work: Path, tmp_path: 
     (work / '.native').mkdir(0o700)
     (work / '.native' / '12').write_bytes((tmp_path / 'elsewhere' / 'job-1' / 'journal').read_bytes())
     (work / 'job-1').symlink_to(tmp_path / 'elsewhere' / 'job-1')
-    assert JobFolder.find(work, '12') is None
-    assert list(JobFolder.all(work)) == []
+    assert find_folder(work, '12') is None
+    assert list(job_folders(work)) == []
 
 
 def test_a_pipe_in_place_of_a_file_is_not_waited_for(work: Path) -> None:
@@ -324,7 +326,7 @@ def test_files_of_somebody_else_are_neither_written_nor_read(work: Path) -> None
     for act in (lambda: folder.claimed_by('n'), lambda: folder.revoke('n')):
         with pytest.raises(FolderUnreadable):
             act()
-    assert JobFolder.find(work, '12') is None
+    assert find_folder(work, '12') is None
 
 
 def test_a_script_writes_through_no_link(scripted: Make, tmp_path: Path) -> None:
@@ -385,8 +387,8 @@ def test_what_others_prepared_is_passed_over_and_left_alone(tmp_path: Path, capl
     with caplog.at_level(logging.WARNING):
         assert executor_folders(jobs) == []
     assert 'passed over' in caplog.text
-    assert list(submitted_jobs(jobs)) == list(JobFolder.all(jobs / 'slurm')) == []
-    assert JobFolder.find(jobs / 'slurm', '12') is None
+    assert list(submitted_jobs(jobs)) == list(job_folders(jobs / 'slurm')) == []
+    assert find_folder(jobs / 'slurm', '12') is None
     pruned = prune([jobs], timedelta(), time.time(), folder=tmp_path / 'state')
     assert (pruned.jobs, pruned.litter, pruned.troubles) == ((), (), {})
     with pytest.raises(PsijExtError, match='somebody else'):

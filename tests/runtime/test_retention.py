@@ -16,6 +16,7 @@ from psij_ext.runtime.index import Index
 from psij_ext.runtime.index_rebuild import rebuild
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.retention import Pruned, prune
+from psij_ext.runtime.spares import make_spare
 
 NOW = 1_000_000_000.0
 DAY = 86400.0
@@ -88,7 +89,7 @@ def test_what_cannot_be_read_stays(work: Path, folder: Path, damage: str) -> Non
 
 def test_a_dry_run_tells_and_removes_nothing(work: Path, folder: Path) -> None:
     make_job(work, 'a', '1', ended=LONG_AGO, reported=LONG_AGO)
-    spare = JobFolder.make_spare(work / 'slurm')
+    spare = make_spare(work / 'slurm')
     rebuild([work], folder)
     pruned = prune([work], MONTH, NOW * 2, folder=folder, dry_run=True)
     assert pruned_ids(pruned) == ['a']
@@ -99,7 +100,7 @@ def test_a_dry_run_tells_and_removes_nothing(work: Path, folder: Path) -> None:
 
 def test_litter(work: Path, folder: Path) -> None:
     make_job(work, 'alive', '1')
-    old, young = (JobFolder.make_spare(work / 'slurm') for _ in range(2))
+    old, young = (make_spare(work / 'slurm') for _ in range(2))
     os.utime(old, (NOW - 1.1 * DAY, NOW - 1.1 * DAY))
     os.utime(young, (NOW - 0.9 * DAY, NOW - 0.9 * DAY))
     began = JobFolder.create(work / 'slurm', '.pruned-0123')

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from psij_ext.runtime.finding import job_folders
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.spares import SpareFolders
 
@@ -37,7 +38,7 @@ def test_a_spare_folder_is_given_away_once(spares: SpareFolders, tmp_path: Path)
 
 def test_a_spare_folder_is_no_job(spares: SpareFolders, tmp_path: Path) -> None:
     spares.add(tmp_path)
-    assert list(JobFolder.all(tmp_path)) == []
+    assert list(job_folders(tmp_path)) == []
 
 
 def test_a_job_has_a_folder_of_its_own_when_the_spare_one_was_removed(spares: SpareFolders, tmp_path: Path) -> None:

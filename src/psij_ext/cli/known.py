@@ -18,6 +18,7 @@ from psij_ext.exceptions import PsijExtError
 from psij_ext.executors.remembering import read_spec
 from psij_ext.executors.returning import ReturningExecutor
 from psij_ext.runtime.ending import kept_end
+from psij_ext.runtime.finding import job_folders, read_journals
 from psij_ext.runtime.index_rebuild import executor_folders
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.look import Look, record_silently
@@ -81,7 +82,7 @@ def known_jobs(work_directory: Path | None) -> list[KnownJob]:
     roots = known_work_directories() if work_directory is None else [work_directory.absolute()]
     found = []
     for executor_folder in [each for root in roots for each in _executor_folders(root)]:
-        for journal, folder in JobFolder.journals(JobFolder.all(executor_folder)):
+        for journal, folder in read_journals(job_folders(executor_folder)):
             native_id = journal.native_id
             if native_id is not None:
                 found.append((journal.submitted or 0.0, folder.origin, folder, native_id, executor_folder.name))

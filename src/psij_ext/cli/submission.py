@@ -13,6 +13,7 @@ from psij_ext.cli.jobspec import make_spec
 from psij_ext.cli.known import known_jobs, select
 from psij_ext.core.job import AnyCallback, Job
 from psij_ext.executors.submitting import SubmittingExecutor
+from psij_ext.runtime.finding import find_folder
 from psij_ext.runtime.jobfolder import JobFolder
 
 
@@ -29,7 +30,7 @@ class Submitted:
         self.job = job
         self._work_directory = work_directory
         # Under its key it may follow a job that was submitted before, whose folder has another name.
-        self.folder = (JobFolder.find(executor.work_directory, job.native_id or '')
+        self.folder = (find_folder(executor.work_directory, job.native_id or '')
                        or JobFolder(executor.work_directory / job.id))
 
     def __str__(self) -> str:

@@ -13,6 +13,7 @@ from psij_ext.core.control import AnySeconds, AnySignal, FirstWarning, cannot_ho
 from psij_ext.core.interfaces import JobExecutor
 from psij_ext.core.job import Job, list_of_jobs
 from psij_ext.exceptions import CommandError, FolderUnreadable, InvalidJobException, NotAllCancelled, SubmitException
+from psij_ext.runtime.finding import has_lost
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.monitor import StatusMonitor
 
@@ -80,7 +81,7 @@ class ControllingExecutor(JobExecutor):
         """Whether a newer job of ours has the native id of a job."""
         folder = self._folder_of(job)
         try:
-            return folder is not None and folder.has_lost(native_id)
+            return folder is not None and has_lost(folder, native_id)
         except FolderUnreadable as error:
             logger.debug('Whether job %s has lost its id is not known: %s', native_id, error)
             return False

@@ -22,6 +22,7 @@ from psij_ext.runtime.answers import StatusSource
 from psij_ext.runtime.callbacks import CallbackThread
 from psij_ext.runtime.ending import keep_end
 from psij_ext.runtime.evidence import Patience
+from psij_ext.runtime.finding import find_folder
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.forking import renew_in_children
 from psij_ext.runtime.index_writer import IndexWriter
@@ -190,7 +191,7 @@ class FollowingExecutor(ControllingExecutor):
         if job.id in self._strange:
             return None
         try:
-            return JobFolder.find(self.work_directory, job.native_id or '')
+            return find_folder(self.work_directory, job.native_id or '')
         except FolderUnreadable as error:
             logger.debug('The end of job %s cannot be kept: %s', job.native_id, error)
             return None

@@ -26,6 +26,7 @@ from psij_ext.runtime import processes
 from psij_ext.runtime.answers import StatusSource
 from psij_ext.runtime.children import Reaper
 from psij_ext.runtime.evidence import Patience
+from psij_ext.runtime.finding import find_folder
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.leftovers import Leftovers
 from psij_ext.runtime.local_jobs import LocalJobs
@@ -125,7 +126,7 @@ class LocalJobExecutor(BulkExecutor):
         if parse_native_id(native_id) is None:
             raise InvalidJobException(
                 f'{native_id!r} is no native id of a local job; such an id is a pid and a start time, as 1234.56789.')
-        folder = JobFolder.find(self.work_directory, native_id)
+        folder = find_folder(self.work_directory, native_id)
         owner = (folder.read_journal().submission or {}).get('owner') if folder is not None else None
         host = owner.get('host') if isinstance(owner, dict) else None
         here = processes.this_process()['host']
@@ -201,7 +202,7 @@ class LocalJobExecutor(BulkExecutor):
         found = []
         for kind, native_ids in dependencies._asdict().items():
             for native_id in native_ids:
-                folder = JobFolder.find(self.work_directory, native_id)
+                folder = find_folder(self.work_directory, native_id)
                 if folder is None:
                     raise InvalidJobException(
                         f'{kind}: nothing can wait for job {native_id}, which has no folder in {self.work_directory}.')
@@ -235,7 +236,7 @@ class LocalJobExecutor(BulkExecutor):
 
     def _warn(self, native_ids: Sequence[str], warning: FirstWarning) -> Mapping[str, SubmitException]:
         def warn(native_id: str) -> None:
-            folder = JobFolder.find(self.work_directory, native_id)
+            folder = find_folder(self.work_directory, native_id)
             if warning.grace is None:
                 LocalJobs(self._slots).signal(native_id, folder, warning.signal)
             else:

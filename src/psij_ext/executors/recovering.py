@@ -16,6 +16,7 @@ from psij_ext.executors.remembering import read_spec
 from psij_ext.executors.returning import ReturningExecutor
 from psij_ext.runtime import processes
 from psij_ext.runtime.arrays import ArrayFolder
+from psij_ext.runtime.finding import find_folder, job_folders, open_folders, read_journals
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.journal import Journal
@@ -74,13 +75,13 @@ class RecoveringExecutor(ReturningExecutor):
             the next time.
         """
         wanted = self.config.session if session is None else checks.nonempty_text('recover: session', session)
-        left = [(journal, folder) for journal, folder in JobFolder.journals(JobFolder.all(self.work_directory))
+        left = [(journal, folder) for journal, folder in read_journals(job_folders(self.work_directory))
                 if self._is_left(journal) and (journal.submission or {}).get('session') == wanted]
         self._settle_open(dict.fromkeys(folder.submission for journal, folder in left if journal.is_open))
         recovered: List[Job] = []
         followed: List[Followed] = []
         in_order = [folder for _, folder in sorted(left, key=lambda each: each[0].submitted or 0.0)]
-        for journal, folder in JobFolder.journals(in_order):
+        for journal, folder in read_journals(in_order):
             if journal.is_open or folder.job_id in self._recovered:
                 continue
             self._recovered.add(folder.job_id)
@@ -104,7 +105,7 @@ class RecoveringExecutor(ReturningExecutor):
         try:
             folder.note_owner(processes.this_process())
             # Who submitted it may have died before the folder had its second name.
-            if JobFolder.find(self.work_directory, native_id) is None:
+            if find_folder(self.work_directory, native_id) is None:
                 folder.name_by(native_id)
         except OSError as error:
             logger.warning('That this process looks after job %s cannot be kept: %s', folder.job_id, error)
@@ -128,7 +129,7 @@ class RecoveringExecutor(ReturningExecutor):
     def _settle_all_open(self, monitor: StatusMonitor) -> None:
         """Let the monitor settle what was cut short, in whatever session; the jobs are for `recover` to return."""
         try:
-            found = list(JobFolder.journals(JobFolder.all_open(self.work_directory)))
+            found = list(read_journals(open_folders(self.work_directory)))
         except FolderUnreadable as error:
             logger.warning('Submissions that were cut short are not looked for now: %s', error)
             return

@@ -14,6 +14,7 @@ from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import FolderUnreadable, InvalidJobException, PsijExtError
 from psij_ext.executors.following import FollowingExecutor
 from psij_ext.executors.remembering import own_stderr, read_spec, remember
+from psij_ext.runtime.finding import find_folder
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.journal import Journal
@@ -124,7 +125,7 @@ class ReturningExecutor(FollowingExecutor):
         return kept
 
     def _find(self, native_id: str) -> Known:
-        folder = JobFolder.find(self.work_directory, native_id)
+        folder = find_folder(self.work_directory, native_id)
         return folder, Journal({}) if folder is None else folder.read_journal()
 
     def _taken_up(self, job: Job, native_id: str, folder: JobFolder | None, journal: Journal) -> Followed:
@@ -185,7 +186,7 @@ class ReturningExecutor(FollowingExecutor):
         if followed.folder is None:
             return False
         try:
-            latest = JobFolder.find(self.work_directory, followed.native_id)
+            latest = find_folder(self.work_directory, followed.native_id)
         except FolderUnreadable:
             return True
         return latest is None or latest.job_id != followed.folder.job_id

@@ -16,6 +16,7 @@ from psij_ext.core.status import JobStatus
 from psij_ext.executors.keyed import KeyedExecutor
 from psij_ext.executors.remembering import own_stderr
 from psij_ext.runtime import processes
+from psij_ext.runtime.finding import find_folder
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.settlement import OpenSubmission
@@ -131,7 +132,7 @@ class SettlingExecutor(KeyedExecutor):
         """Let a job follow the one that was submitted before it under its key."""
         self._heirs.add(job.id)
         self._attach_all([(job, native_id)], as_named=False)
-        former = JobFolder.find(self.work_directory, native_id)
+        former = find_folder(self.work_directory, native_id)
         if former is not None and not job.status.final:
             try:
                 former.note_owner(processes.this_process())

@@ -16,13 +16,16 @@ from pathlib import Path
 from typing import Callable
 
 from psij_ext.runtime.array_journal import ArrayJournal, element_id
-from psij_ext.runtime.jobfolder import ANY_INDEX, ARRAYS, JobFolder, unreadable
+from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.journal import Journal
-from psij_ext.runtime.private import is_own_folder, make_folder, make_folders
+from psij_ext.runtime.native_names import ANY_INDEX
+from psij_ext.runtime.private import is_own_folder, make_folder, make_folders, unreadable
 
 # Takes the native id of an array and an element's index; returns the native id of the element.
 NameElement = Callable[[str, int], str]
 
+# The folders of arrays are called so, with an id after it.
+ARRAYS = 'array-'
 _SHARED = frozenset(('environment', 'followers', 'journal', 'script', 'tasks'))
 _CLAIMS = 'claim.'
 # What an element's script leaves behind from its very beginning, whatever becomes of it.
@@ -138,7 +141,7 @@ class ArrayFolder(JobFolder):
         return journal
 
     def set_native_id(self, native_id: str) -> None:
-        """Keep the native id of the array, and so those of its elements, and let `find` find all by theirs."""
+        """Keep the native id of the array, and so those of its elements, and let all be found by theirs."""
         name_element = self._name_element()
         if name_element is None:
             raise OSError(errno.EAGAIN, 'Nobody is there who knows how its elements are called', str(self.path))
@@ -146,7 +149,7 @@ class ArrayFolder(JobFolder):
         self.name_by(native_id)
 
     def name_by(self, native_id: str) -> None:
-        """Let `find` find the array by its native id, and its elements by theirs."""
+        """Let the array be found by its native id, and its elements by theirs."""
         super().name_by(native_id)
         elements = element_id(self.read_elements(), ANY_INDEX)
         if elements is not None:
@@ -255,7 +258,7 @@ class MemberFolder(JobFolder):
             return False
 
     def name_by(self, native_id: str) -> None:
-        """Let `find` find the whole array."""
+        """Let the whole array be found."""
         whole = self.array.read_journal().native_id
         if whole is not None:
             self.array.name_by(whole)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from psij_ext.core.state import JobState
 from psij_ext.exceptions import FolderUnreadable
 from psij_ext.runtime.ending import kept_end
+from psij_ext.runtime.finding import find_folder
 from psij_ext.runtime.jobfolder import JobFolder
 
 
@@ -21,7 +22,7 @@ def why_in_vain(folder: JobFolder) -> str | None:
         dependencies = folder.read_journal().dependencies
         for native_ids, wants_success in ((dependencies.after_ok, True), (dependencies.after_not_ok, False)):
             for native_id in native_ids:
-                other = JobFolder.find(folder.path.parent, native_id)
+                other = find_folder(folder.path.parent, native_id)
                 end = None if other is None else _end_of(other)
                 if end is not None and end.is_success != wants_success:
                     return (f'Job {native_id}, which was to {"complete" if wants_success else "fail"} before it, '

@@ -17,6 +17,7 @@ from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import FolderUnreadable
 from psij_ext.runtime.dependencies import why_in_vain
 from psij_ext.runtime.evidence import USUAL_PATIENCE, Evidence, Patience, Presence
+from psij_ext.runtime.finding import has_lost
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.last_words import explanation
 from psij_ext.runtime.records import DEPENDENCY_PHASE, ExitRecord, ProgressEntry, TermNote
@@ -236,7 +237,7 @@ class Followed:
             in_queue = in_accounting = None
             queue_presence = accounting_presence = Presence.ABSENT
         elif (in_queue is not None or in_accounting is not None) and (
-                self.folder is not None and self.folder_answers and self.folder.has_lost(self.native_id)):
+                self.folder is not None and self.folder_answers and has_lost(self.folder, self.native_id)):
             in_queue = in_accounting = None
             queue_presence, accounting_presence = _nothing_of(queue_presence), _nothing_of(accounting_presence)
         if self.doubted and in_queue is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from psij_ext.core.exit_info import ExitInfo, ExitReason
 from psij_ext.core.state import JobState
 from psij_ext.exceptions import IndexUnavailable
+from psij_ext.runtime.finding import find_folder
 from psij_ext.runtime.index_file import IndexFile
 from psij_ext.runtime.index_schema import read_fact, restored, storable
 from psij_ext.runtime.jobfolder import JobFolder
@@ -60,7 +61,7 @@ class IndexedJob:
         own = JobFolder(self.work_directory / self.job_id)
         if self.native_id is None or own.path.is_dir():
             return own
-        found = JobFolder.find(self.work_directory, self.native_id)
+        found = find_folder(self.work_directory, self.native_id)
         return own if found is None or found.job_id != self.job_id else found
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from psij_ext.exceptions import FolderUnreadable, IndexBroken
 from psij_ext.runtime import index_rows
 from psij_ext.runtime.ending import kept_end
+from psij_ext.runtime.finding import job_folders, read_journals
 from psij_ext.runtime.index_file import IndexFile, patiently
 from psij_ext.runtime.index_rows import Row
 from psij_ext.runtime.index_schema import read_fact, write_rows
@@ -84,7 +85,7 @@ def submitted_jobs(work_directory: Path) -> Iterator[JobFolder]:
     :raises OSError: if it is there and cannot be read.
     """
     for executor_folder in executor_folders(work_directory):
-        for journal, job in JobFolder.journals(JobFolder.all(executor_folder)):
+        for journal, job in read_journals(job_folders(executor_folder)):
             if journal.native_id is not None:
                 yield job
 

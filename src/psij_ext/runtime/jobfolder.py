@@ -14,26 +14,23 @@ import contextlib
 import errno
 import logging
 import os
-import re
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import quote as percent_encode
 
-from psij_ext.exceptions import FolderUnreadable
 from psij_ext.runtime.journal import Journal
 from psij_ext.runtime.limits import as_bytes
+from psij_ext.runtime.native_names import give_name, native_name
 from psij_ext.runtime.private import (
     NOTHING_THERE,
     append_to_file,
-    check_own_folder,
     is_own_folder,
-    link_anew,
     make_folder,
     make_folders,
     read_file,
+    unreadable,
     write_file,
 )
 from psij_ext.runtime.records import (
@@ -50,14 +47,6 @@ logger = logging.getLogger(__name__)
 REVOKED = 'revoked'
 SCHEDULER_OUTPUT = 'scheduler.out'
 _RECORD_LIMIT = 64 * 1024
-_NATIVE_IDS = '.native'
-# The folders of arrays are called so, with an id after it.
-ARRAYS = 'array-'
-# In a native id, so that an array has one name for all of its elements.
-ANY_INDEX = '*'
-_NUMBERS = re.compile(r'\d+', re.ASCII)
-# So much of a journal is read to find out whether it is an array's.
-_FIRST_LINE = 256
 
 
 class JobFolder:
@@ -75,7 +64,7 @@ class JobFolder:
 
         The folder of a job that a scheduler refused is taken again for the next attempt to submit it.
 
-        :param spare: an empty folder that `make_spare` made; it becomes the job's.
+        :param spare: an empty folder that was made in advance; it becomes the job's.
         :raises OSError: if it cannot be made, is not ours, or belongs to a job that was submitted.
         """
         folder = cls(work_directory / job_id)
@@ -92,110 +81,6 @@ class JobFolder:
             if not is_own_folder(folder.path) or folder.read_journal().native_id is not None:
                 raise
         return folder
-
-    @classmethod
-    def make_spare(cls, work_directory: Path) -> Path:
-        """Make a folder for a job that may come, while there is time: making files is the dear part of a submission.
-
-        :raises OSError: if it cannot be made.
-        """
-        spare = cls(work_directory / f'.spare-{secrets.token_hex(8)}')
-        make_folder(spare.path)
-        spare._write('journal', b'')
-        spare.write_script('')
-        return spare.path
-
-    @classmethod
-    def find(cls, work_directory: Path, native_id: str) -> JobFolder | None:
-        """Find the folder of the job that the scheduler calls `native_id`; None where the job is not ours.
-
-        An array as a whole is no job.
-
-        :raises FolderUnreadable: if that cannot be told now.
-        """
-        holder = cls._holder(work_directory, native_id)
-        return None if holder is None or holder.is_array else holder
-
-    @classmethod
-    def _holder(cls, work_directory: Path, native_id: str) -> JobFolder | None:
-        """Find the folder of the job or the array that the scheduler calls `native_id`."""
-        name = holder_of(work_directory, _native_name(native_id))
-        if name is None:
-            return cls._element(work_directory, native_id)
-        folder = _folder_at(work_directory / name)
-        try:
-            found = is_own_folder(folder.path) and folder.read_journal().native_id == native_id
-        except OSError as error:
-            raise unreadable(folder.path, error) from error
-        return folder if found else None
-
-    @classmethod
-    def _element(cls, work_directory: Path, native_id: str) -> JobFolder | None:
-        """Find the folder of an element of an array: the array has a name in which an element's index is left open."""
-        from psij_ext.runtime.arrays import ArrayFolder
-
-        for number in _NUMBERS.finditer(native_id):
-            elements = f'{native_id[:number.start()]}{ANY_INDEX}{native_id[number.end():]}'
-            name = holder_of(work_directory, _native_name(elements), _FIRST_LINE)
-            if name is not None:
-                member = ArrayFolder.at(work_directory / name).member(int(number[0]))
-                if member is not None and member.read_journal().native_id == native_id:
-                    return member
-        return None
-
-    def has_lost(self, native_id: str) -> bool:
-        """Whether this job's id is another job's now: a scheduler that lost its state counts its ids once more."""
-        holder = JobFolder._holder(self.path.parent, native_id)
-        return holder is not None and holder.job_id != self.job_id
-
-    @classmethod
-    def all_open(cls, work_directory: Path) -> Iterator[JobFolder]:
-        """Go through the folders of those submissions of which nobody knows yet what became of them, arrays as a whole.
-
-        The journal of any other has a second name, by which `find` finds it, as a rule: so few of them are read.
-        """
-        for folder in cls.submissions(work_directory):
-            with contextlib.suppress(OSError):
-                names = os.stat(folder._file('journal'), follow_symlinks=False).st_nlink
-                if names == 1 and folder.read_journal().is_open:
-                    yield folder
-
-    @classmethod
-    def all(cls, work_directory: Path) -> Iterator[JobFolder]:
-        """Go through the folders of our jobs in a work directory, in no particular order.
-
-        :raises FolderUnreadable: if it cannot be read now. An array that cannot be is said, and keeps no other back.
-        """
-        for folder in cls.submissions(work_directory):
-            try:
-                yield from folder.jobs
-            except FolderUnreadable as error:
-                logger.warning('The jobs of an array are passed over: %s', error)
-
-    @classmethod
-    def submissions(cls, work_directory: Path) -> Iterator[JobFolder]:
-        """Go through the folders of ours in a work directory, those of arrays as a whole.
-
-        :raises FolderUnreadable: if it cannot be read now.
-        """
-        try:
-            entries = list(os.scandir(work_directory))
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise unreadable(work_directory, error) from error
-        for entry in entries:
-            if not entry.name.startswith('.') and entry.is_dir(follow_symlinks=False) and _may_be_own(entry.path):
-                yield _folder_at(Path(entry.path))
-
-    @staticmethod
-    def journals(folders: Iterable[JobFolder]) -> Iterator[tuple[Journal, JobFolder]]:
-        """Read the journals of folders; one that cannot be read now is said, and keeps no other back."""
-        for folder in folders:
-            try:
-                yield folder.read_journal(), folder
-            except FolderUnreadable as error:
-                logger.warning('Job %s is passed over: %s', folder.job_id, error)
 
     @property
     def job_id(self) -> str:
@@ -357,22 +242,13 @@ class JobFolder:
     # -- the native id
 
     def set_native_id(self, native_id: str) -> None:
-        """Keep the native id, and let `find` find the folder by it."""
+        """Keep the native id, and let the folder be found by it."""
         self._note(native_id=native_id)
         self.name_by(native_id)
 
     def name_by(self, native_id: str) -> None:
-        """Let `find` find the folder by its native id."""
-        journal, name = self._file('journal'), f'{os.path.dirname(self.path)}/{_native_name(native_id)}'
-        try:
-            check_own_folder(os.path.dirname(name))
-            os.link(journal, name)
-        except OSError:
-            make_folders(Path(name).parent)
-            check_own_folder(Path(name).parent)
-            # A scheduler that lost its state may give an id twice: the newer job has it. And some network file
-            # systems have no links from one folder to another.
-            link_anew(journal, name)
+        """Let the folder be found by its native id."""
+        give_name(native_name(os.path.dirname(self.path), native_id), self._file('journal'))
 
     def note_not_submitted(self, reason: str, *, reported: bool) -> None:
         """Keep that the submission came to nothing, and that its script, should it start all the same, runs nothing."""
@@ -484,42 +360,3 @@ def new_nonce() -> str:
     By it the job's script makes itself known when it sends hints.
     """
     return secrets.token_hex(16)
-
-
-def holder_of(work_directory: Path, name: str, limit: int | None = None) -> str | None:
-    """Return the name of the folder of the job or array that has a name beside the folders; None if there is none.
-
-    :param limit: how many bytes of its journal to read at most; few will do for an array.
-    :raises FolderUnreadable: if that cannot be read now.
-    """
-    content = JobFolder(work_directory)._read(name, limit) or b''
-    journal = Journal.parse(content[:_FIRST_LINE])
-    if journal.array is None:
-        journal = Journal.parse(content)
-    folder = journal.array or (journal.submission or {}).get('job_id')
-    return Path(folder).name if isinstance(folder, str) else None
-
-
-def _folder_at(path: Path) -> JobFolder:
-    """Give the folder that lies there, of whichever kind."""
-    # An array's is a job's folder, too, and knows its elements'; so each of the two modules needs the other.
-    from psij_ext.runtime.arrays import ArrayFolder
-
-    return ArrayFolder.at(path) if path.name.startswith(ARRAYS) else JobFolder(path)
-
-
-def _may_be_own(folder: str) -> bool:
-    try:
-        return is_own_folder(folder)
-    except OSError:
-        return True  # to read it will say why it cannot be looked at
-
-
-def unreadable(path: Path, error: OSError) -> FolderUnreadable:
-    """Make of an error that a folder cannot be read now."""
-    return FolderUnreadable(error.errno, f'{error.strerror} (it may be read later)', str(path))
-
-
-def _native_name(native_id: str) -> str:
-    plain = native_id.isascii() and native_id.isalnum()  # the usual case, which need not be looked at by letters
-    return f'{_NATIVE_IDS}/{native_id if plain else percent_encode(native_id, safe="", errors="surrogateescape")}'

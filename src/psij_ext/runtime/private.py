@@ -11,7 +11,7 @@ import shutil
 import stat
 from pathlib import Path
 
-from psij_ext.exceptions import PsijExtError
+from psij_ext.exceptions import FolderUnreadable, PsijExtError
 
 logger = logging.getLogger(__name__)
 
@@ -155,6 +155,11 @@ def link_anew(target: str, name: str) -> None:
     except OSError:
         shutil.copy(target, new, follow_symlinks=False)
     os.replace(new, name)
+
+
+def unreadable(path: Path, error: OSError) -> FolderUnreadable:
+    """Make of an error that a folder cannot be read now."""
+    return FolderUnreadable(error.errno, f'{error.strerror} (it may be read later)', str(path))
 
 
 def _is_own_file(facts: os.stat_result) -> bool:

@@ -20,8 +20,10 @@ from psij_ext.runtime.ending import kept_end
 from psij_ext.runtime.index_file import IndexFile, patiently
 from psij_ext.runtime.index_rebuild import executor_folders, submitted_jobs
 from psij_ext.runtime.index_schema import write_rows
-from psij_ext.runtime.jobfolder import JobFolder, holder_of
+from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.native_names import NAMES, holder_of
 from psij_ext.runtime.private import is_own_folder
+from psij_ext.runtime.spares import SPARES
 
 logger = logging.getLogger(__name__)
 
@@ -120,14 +122,14 @@ def _litter(executor_folder: Path, now: float) -> list[Path]:
         for entry in entries:
             age = now - entry.stat(follow_symlinks=False).st_mtime
             if entry.name.startswith(_GOING) or (
-                    entry.name.startswith('.spare-') and age > _AGE_OF_SPARES.total_seconds()):
+                    entry.name.startswith(SPARES) and age > _AGE_OF_SPARES.total_seconds()):
                 found.append(Path(entry.path))
     return found + _names_of_nobody(executor_folder)
 
 
 def _names_of_nobody(executor_folder: Path) -> list[Path]:
     """Return the names that the scheduler gave to jobs whose folders are gone."""
-    names = executor_folder / '.native'
+    names = executor_folder / NAMES
     if not is_own_folder(names):
         return []
     return [name for name in names.iterdir() if not _has_job(name, executor_folder)]
@@ -135,7 +137,7 @@ def _names_of_nobody(executor_folder: Path) -> list[Path]:
 
 def _has_job(name: Path, executor_folder: Path) -> bool:
     try:
-        holder = holder_of(name.parent, name.name)
+        holder = holder_of(str(name))
     except OSError:
         return True
     return holder is None or (executor_folder / holder).is_dir()

@@ -7,14 +7,19 @@ rename and fill what is there already is cheap.
 from __future__ import annotations
 
 import logging
+import secrets
 import shutil
 import threading
 from pathlib import Path
 
 from psij_ext.runtime.forking import renew_in_children
 from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.private import make_folder, write_file
 
 logger = logging.getLogger(__name__)
+
+# Such folders are called so, with something random after it.
+SPARES = '.spare-'
 
 
 class SpareFolders:
@@ -41,7 +46,7 @@ class SpareFolders:
             if self._spare is not None:
                 return
             try:
-                self._spare = JobFolder.make_spare(work_directory)
+                self._spare = make_spare(work_directory)
             except OSError as error:
                 logger.debug('No folder can be made in advance in %s: %s', work_directory, error)
 
@@ -50,3 +55,15 @@ class SpareFolders:
         spare = self.take()
         if spare is not None:
             shutil.rmtree(spare, ignore_errors=True)
+
+
+def make_spare(work_directory: Path) -> Path:
+    """Make a folder for a job that may come, with the files in it that every job has.
+
+    :raises OSError: if it cannot be made.
+    """
+    spare = JobFolder(work_directory / f'{SPARES}{secrets.token_hex(8)}')
+    make_folder(spare.path)
+    write_file(str(spare.path_of('journal')), b'')
+    spare.write_script('')
+    return spare.path

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Callable
 from psij_ext.core.exit_info import ExitInfo, ExitReason, ResourceUsage
 from psij_ext.core.job import Job
 from psij_ext.core.status import JobStatus
+from psij_ext.runtime.finding import has_lost
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.usage import completed_usage
 
@@ -85,7 +86,7 @@ class Unaccounted:
 
 def _tell(ended: UnaccountedJob, told: Sequence[ResourceUsage]) -> None:
     job, report = ended.job(), ended.report()
-    if job is None or report is None or (ended.folder is not None and ended.folder.has_lost(ended.native_id)):
+    if job is None or report is None or (ended.folder is not None and has_lost(ended.folder, ended.native_id)):
         return
     usage = completed_usage(told, ended.exit_info.usage, ended.in_queue)
     report(job, ended.status, replace(ended.exit_info, usage=usage), False)

@@ -20,6 +20,7 @@ from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import InvalidJobException
 from psij_ext.executors.submitting import SubmittingExecutor
 from psij_ext.plugins import executors
+from psij_ext.runtime.finding import find_folder
 from psij_ext.runtime.jobfolder import JobFolder
 
 States = Union[JobState, Sequence[JobState], None]
@@ -270,7 +271,7 @@ class ExecParams:
         """Return the folder of a job, or what the folder of its array has of it."""
         folders = self.work_directory / self.executor_name
         own = JobFolder(folders / job.id)
-        return own if own.path.is_dir() else JobFolder.find(folders, job.native_id or '') or own
+        return own if own.path.is_dir() else find_folder(folders, job.native_id or '') or own
 
 
 def _content(path: Path) -> str:

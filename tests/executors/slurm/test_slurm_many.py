@@ -13,7 +13,7 @@ import pytest
 from psij_ext import Job, JobAttributes, JobSpec, JobState
 from psij_ext.executors.batch.slurm import SlurmExecutorConfig, SlurmJobExecutor
 from psij_ext.runtime.command import CommandResult, SubprocessRunner
-from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.finding import submission_folders
 from real_slurm import Cluster
 
 SOON = timedelta(seconds=60)
@@ -69,7 +69,7 @@ def test_arrays_are_as_large_as_the_site_allows(executor: SlurmJobExecutor, clus
 def test_elements_are_known_by_the_folder_that_the_array_was_submitted_from(executor: SlurmJobExecutor) -> None:
     jobs = held(5)
     executor.submit_many(jobs)
-    folder, = JobFolder.submissions(executor.work_directory)
+    folder, = submission_folders(executor.work_directory)
     ids = [job.native_id or '' for job in jobs]
     assert executor.origins.folders_of(ids) == dict.fromkeys(ids, folder.path.name)
     assert executor.origins.all()[folder.path.name] == [ids[0].partition('_')[0]]
@@ -87,7 +87,7 @@ def test_ends_are_told_by_the_elements_themselves(executor: SlurmJobExecutor, ra
     assert {job.status.state for job in jobs} == {JobState.COMPLETED}
     assert 'squeue' not in ran
     executor.close()
-    for folder in JobFolder.submissions(executor.work_directory):
+    for folder in submission_folders(executor.work_directory):
         left = {path.name.partition('.')[2] or path.name for path in folder.path.iterdir()}
         assert left.isdisjoint({'script', 'tasks', 'environment', 'nodes', 'exit.new'})
 

@@ -8,7 +8,7 @@ from typing import Callable
 
 from psij_ext.executors.batch.control import RunCommand
 from psij_ext.executors.batch.dialect import SchedulerDialect
-from psij_ext.runtime.jobfolder import ARRAYS
+from psij_ext.runtime.arrays import ARRAYS
 from psij_ext.runtime.settlement import Origins
 
 ReadRecord = Callable[[str, float], Mapping[str, str]]
