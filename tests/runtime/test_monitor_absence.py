@@ -12,8 +12,9 @@ from psij_ext.core.observation import Observations
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.staging import StageIn
 from psij_ext.core.state import JobState
+from psij_ext.runtime.answers import Answer
 from psij_ext.runtime.evidence import Presence
-from psij_ext.runtime.followed import Answer, Followed
+from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.jobfolder import JobFolder
 
 # -- absence

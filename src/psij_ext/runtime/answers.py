@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Callable, Protocol
 
-from psij_ext.core.observation import Observation
+from psij_ext.core.observation import Observation, Observations
 from psij_ext.exceptions import CommandError, ParseError
-from psij_ext.runtime.followed import Answer, Followed
+from psij_ext.runtime.evidence import Presence
+from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.unaccounted import UnaccountedJob
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,44 @@ class StatusSource(Protocol):
         """
 
 
+@dataclass
+class Answer:
+    """What one source said in its latest round, for which jobs it was asked, when, and when it had answered."""
+
+    asked_at: float = float('-inf')
+    observations: Mapping[str, Observation] = field(default_factory=dict)
+    asked_for: frozenset[str] = frozenset()
+    answered_at: float = float('-inf')
+
+    @property
+    def stamps(self) -> Mapping[str, str]:
+        """What tells jobs apart that had one id, by the ids; see `Observations`."""
+        return self.observations.stamps if isinstance(self.observations, Observations) else {}
+
+    @property
+    def of_user_alone(self) -> bool:
+        """Whether it tells of the present user's jobs only; see `Observations`."""
+        return isinstance(self.observations, Observations) and self.observations.of_user_alone
+
+    def about(self, followed: Followed) -> tuple[Presence, Observation | None]:
+        """What it said of one job; UNKNOWN where the job's folder has told something newer since.
+
+        A job that was seen alive in the same round in which its folder told something new may have been seen
+        just before that: only the next round can tell a requeue from it. An end or an absence does not go out
+        of date so.
+        """
+        if self.asked_at < followed.read_at or followed.native_id not in self.asked_for:
+            return Presence.UNKNOWN, None
+        observation = self.observations.get(followed.native_id)
+        if observation is None:
+            # A job that was attached to may be another user's.
+            unasked = followed.folder is None and self.of_user_alone
+            return Presence.UNKNOWN if unasked else Presence.ABSENT, None
+        if not observation.status.final and self.asked_at == followed.read_at:
+            return Presence.UNKNOWN, None
+        return Presence.FOUND, observation
+
+
 class Answers:
     """The last answer of the queue and of accounting, and the next ones.
 
@@ -93,13 +132,13 @@ class Answers:
         stamps = self.queue.stamps
         for followed in jobs:
             stamp = stamps.get(followed.native_id)
-            if stamp is not None and stamp != followed.stamp:
-                followed.take_stamp(stamp)
+            if stamp is not None and stamp != followed.identity.stamp:
+                followed.identity.take_stamp(stamp)
             observation = self.queue.observations.get(followed.native_id)
             # The script of a job that ended leaves a record, as a rule.
             if observation is not None and observation.status.final and followed.exit_record is None:
-                followed.doubt()
-            if observation is not None and followed.doubted:
+                followed.identity.doubt()
+            if observation is not None and followed.identity.doubted:
                 doubted.append(followed)
         if not doubted:
             return set()
@@ -109,7 +148,7 @@ class Answers:
             logger.debug('%s: whose jobs these are is not known: %s', self._name, error)
         else:
             for followed in doubted:
-                followed.identify(folders)
+                followed.identity.take_origins(folders)
         return {followed.job.id for followed in doubted}
 
     def identify_accounted(self, jobs: Sequence[Followed]) -> None:
@@ -119,10 +158,11 @@ class Answers:
             told = self.accounting.observations.get(followed.native_id)
             known = followed.native_id not in self.queue.observations and told is not None and told.status.final
             submitted = told.usage.submit_time if known and told is not None and told.usage is not None else None
-            if submitted is None or not followed.is_accounted_later(submitted.timestamp()):
+            if submitted is None or followed.exit_record is not None or (
+                    not followed.identity.is_accounted_later(submitted.timestamp())):
                 continue
             asked += 1
-            followed.accounting_doubted = True
+            followed.identity.accounting_doubted = True
             if asked > _MOST_RECORDS:
                 continue
             try:
@@ -130,7 +170,7 @@ class Answers:
             except Exception as error:  # as for the queue
                 logger.debug('%s: whose job %s is is not known: %s', self._name, followed.native_id, error)
             else:
-                followed.identify_accounted(name, submitted.timestamp())
+                followed.identity.take_accounted_origin(name, submitted.timestamp())
 
     def ask_accounting(self, jobs: Iterable[Followed | UnaccountedJob], now: float) -> None:
         """Ask accounting for those jobs of which the queue does not tell all that it may know."""

@@ -1,13 +1,12 @@
-"""One followed job, and what one source last said: the memory of the monitor between two rounds."""
+"""One followed job: the memory of the monitor between two rounds."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Callable, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Optional, Tuple
 
 from psij_ext.core.exit_info import ExitInfo
 from psij_ext.core.job import Job
@@ -18,15 +17,16 @@ from psij_ext.exceptions import FolderUnreadable
 from psij_ext.runtime.dependencies import why_in_vain
 from psij_ext.runtime.evidence import USUAL_PATIENCE, Evidence, Patience, Presence
 from psij_ext.runtime.finding import has_lost
+from psij_ext.runtime.identity import Identity
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.last_words import explanation
 from psij_ext.runtime.records import DEPENDENCY_PHASE, ExitRecord, ProgressEntry, TermNote
 from psij_ext.runtime.usage import Request, request_of
 
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from psij_ext.runtime.answers import Answer
 
-# By so many seconds those of a submitting host and of a scheduler may, before that is taken for another submission.
-_CLOCKS_DIFFER = 30.0
+logger = logging.getLogger(__name__)
 
 Said = Tuple[Presence, Optional[Observation]]
 Report = Callable[[Job, JobStatus, Optional[ExitInfo], bool], None]
@@ -46,10 +46,9 @@ class Followed:
     """
 
     __slots__ = (
-        'absent_since', 'accounting_doubted', 'cancel_acknowledged', 'doubted', 'exit_record', 'folder',
-        'folder_answers', 'is_anothers', 'is_unnamed', 'job', 'last_seen', 'native_id', 'past_attempts',
-        'patience', 'progress', 'read_at', 'record_found_at', 'report', 'reported_run', 'stamp', 'stderr_path',
-        'submitted', 'taken_out', 'traceless_since', 'waited_at')
+        'absent_since', 'cancel_acknowledged', 'exit_record', 'folder', 'folder_answers', 'identity', 'job',
+        'last_seen', 'native_id', 'past_attempts', 'patience', 'progress', 'read_at', 'record_found_at', 'report',
+        'reported_run', 'stderr_path', 'submitted', 'taken_out', 'traceless_since', 'waited_at')
 
     def __init__(self, job: Job, native_id: str, folder: JobFolder | None, report: Report,
                  submitted: float | None = None, stderr_path: Path | None = None,
@@ -64,11 +63,7 @@ class Followed:
         self.cancel_acknowledged = False
         self.exit_record: ExitRecord | None = None
         self.progress: tuple[ProgressEntry, ...] = ()
-        # Whether what the queue says of this id may be about another job, or is so; and whether it was not told whose
-        # the id is when that was last asked for.
-        self.doubted = self.is_anothers = self.is_unnamed = False
-        self.accounting_doubted = False
-        self.stamp: str | None = None
+        self.identity = Identity(native_id, folder, self.submitted)
         # Whether the folder could be read when that was last tried.
         self.folder_answers = True
         # So many runs are over for good: the queue has said since that the job waits for the next one.
@@ -112,55 +107,10 @@ class Followed:
         """
         self.reported_run, self.last_seen, self.past_attempts = (
             shadow.reported_run, shadow.last_seen, shadow.past_attempts)
-        self.doubted, self.is_anothers, self.stamp = shadow.doubted, shadow.is_anothers, shadow.stamp
+        self.identity.take_over(shadow.identity)
         waited = shadow.last_seen is not None and shadow.last_seen.status.state is JobState.QUEUED
         if waited and not shadow.progress and shadow.exit_record is None:
             self.waited_at = asked_at
-
-    def doubt(self) -> None:
-        """Have it found out whether the queue tells of this job: a scheduler that lost its state gives ids twice."""
-        self.doubted = self.folder is not None
-
-    def take_stamp(self, stamp: str) -> None:
-        """Take in another stamp than the last: what the queue says that tells jobs apart which have one id."""
-        if self.stamp is not None or not self._fits(stamp):
-            self.doubt()
-        self.stamp = stamp
-
-    def _fits(self, stamp: str) -> bool:
-        """Whether a first stamp looks like this job's: a moment at which it was submitted, or a path in its folder."""
-        try:
-            return abs(float(stamp) - self.submitted) < _CLOCKS_DIFFER
-        except ValueError:
-            return self.folder is None or self.folder.origin in stamp
-
-    def identify(self, folders: Mapping[str, str | None]) -> None:
-        """Take in from which folders the jobs were submitted that have these ids now.
-
-        :param folders: as the source tells them.
-        """
-        if self.folder is None or self.native_id not in folders:
-            self.doubted = False
-            return
-        name = folders[self.native_id]
-        # Between two questions a job may have been forgotten.
-        self.doubted = self.is_unnamed = name is None and not self.is_unnamed
-        self.is_anothers = not self.doubted and name != self.folder.origin
-
-    def is_accounted_later(self, submitted: float) -> bool:
-        """Whether accounting tells of a submission that does not look like this job's, and its script of no end.
-
-        :param submitted: when it was, in seconds since the epoch.
-        """
-        known = f'{submitted:.0f}' == self.stamp or self._fits(str(submitted))
-        return not (known or self.folder is None or self.is_anothers or self.exit_record is not None)
-
-    def identify_accounted(self, name: str | None, submitted: float) -> None:
-        """Take in from which folder the job was submitted that accounting tells of; None where it cannot tell."""
-        self.accounting_doubted = False
-        self.is_anothers = name is not None and self.folder is not None and name != self.folder.origin
-        if not self.is_anothers:
-            self.stamp = f'{submitted:.0f}'  # after a requeue
 
     def note_absence(self, answer: Answer, last: Answer) -> None:
         """Find out whether it was taken out of its array, now that the queue does not know it.
@@ -232,7 +182,7 @@ class Followed:
         """Tell what both say of this very job, and not of another one that has its id."""
         queue_presence, in_queue = queue.about(self)
         accounting_presence, in_accounting = accounting.about(self)
-        if self.is_anothers and queue_presence is not Presence.UNKNOWN:
+        if self.identity.is_anothers and queue_presence is not Presence.UNKNOWN:
             # Accounting is not asked for jobs that are in the queue, and would tell of the other one.
             in_queue = in_accounting = None
             queue_presence = accounting_presence = Presence.ABSENT
@@ -240,9 +190,9 @@ class Followed:
                 self.folder is not None and self.folder_answers and has_lost(self.folder, self.native_id)):
             in_queue = in_accounting = None
             queue_presence, accounting_presence = _nothing_of(queue_presence), _nothing_of(accounting_presence)
-        if self.doubted and in_queue is not None:
+        if self.identity.doubted and in_queue is not None:
             queue_presence, in_queue = Presence.UNKNOWN, None
-        if self.accounting_doubted and in_accounting is not None:
+        if self.identity.accounting_doubted and in_accounting is not None:
             accounting_presence, in_accounting = Presence.UNKNOWN, None
         if queue_presence is Presence.ABSENT and in_accounting is not None and _is_alive(in_accounting):
             # The queue would have it. Nobody has told accounting of the end: a controller that lost the job never will.
@@ -328,41 +278,3 @@ def _nothing_of(presence: Presence) -> Presence:
 def _is_alive(observation: Observation) -> bool:
     state = observation.status.state
     return not state.final and state is not JobState.NEW
-
-
-@dataclass
-class Answer:
-    """What one source said in its latest round, for which jobs it was asked, when, and when it had answered."""
-
-    asked_at: float = float('-inf')
-    observations: Mapping[str, Observation] = field(default_factory=dict)
-    asked_for: frozenset[str] = frozenset()
-    answered_at: float = float('-inf')
-
-    @property
-    def stamps(self) -> Mapping[str, str]:
-        """What tells jobs apart that had one id, by the ids; see `Observations`."""
-        return self.observations.stamps if isinstance(self.observations, Observations) else {}
-
-    @property
-    def of_user_alone(self) -> bool:
-        """Whether it tells of the present user's jobs only; see `Observations`."""
-        return isinstance(self.observations, Observations) and self.observations.of_user_alone
-
-    def about(self, followed: Followed) -> tuple[Presence, Observation | None]:
-        """What it said of one job; UNKNOWN where the job's folder has told something newer since.
-
-        A job that was seen alive in the same round in which its folder told something new may have been seen
-        just before that: only the next round can tell a requeue from it. An end or an absence does not go out
-        of date so.
-        """
-        if self.asked_at < followed.read_at or followed.native_id not in self.asked_for:
-            return Presence.UNKNOWN, None
-        observation = self.observations.get(followed.native_id)
-        if observation is None:
-            # A job that was attached to may be another user's.
-            unasked = followed.folder is None and self.of_user_alone
-            return Presence.UNKNOWN if unasked else Presence.ABSENT, None
-        if not observation.status.final and self.asked_at == followed.read_at:
-            return Presence.UNKNOWN, None
-        return Presence.FOUND, observation

@@ -13,10 +13,10 @@ from psij_ext.core.observation import Observation
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import CommandError, FolderUnreadable, ParseError
-from psij_ext.runtime.answers import StatusSource
+from psij_ext.runtime.answers import Answer, StatusSource
 from psij_ext.runtime.ending import keep_end, kept_end
 from psij_ext.runtime.evidence import USUAL_PATIENCE, Patience
-from psij_ext.runtime.followed import Answer, Followed
+from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.monitor import StatusMonitor
 from psij_ext.runtime.schedule import Rhythm
 from psij_ext.runtime.unaccounted import Unaccounted
@@ -127,7 +127,7 @@ def _look(source: StatusSource, jobs: Sequence[Followed]) -> Look:
     monitor = StatusMonitor(source, Rhythm(first=1.0), 'psij-ext look', clock=lambda: 0.0, asks_afterwards=False)
     for followed in waiting:
         followed.patience = _PATIENCE
-        followed.doubt()
+        followed.identity.doubt()
         monitor.take(followed)
     for now in _TICKS:
         monitor.poll_once(now)

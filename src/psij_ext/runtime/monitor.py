@@ -275,7 +275,7 @@ class StatusMonitor:
         self._answers.distrust_queue()
         for followed in jobs:
             followed.absent_since = None
-            followed.doubt()  # it may come back without its state
+            followed.identity.doubt()  # it may come back without its state
         if not isinstance(error, NO_ANSWER):
             logger.error('%s: the answer of the scheduler was read wrongly.', self._name, exc_info=error)
         level = logging.WARNING if failures == self._rhythm.failed_rounds + 1 else logging.DEBUG

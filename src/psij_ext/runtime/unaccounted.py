@@ -16,7 +16,8 @@ from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.usage import completed_usage
 
 if TYPE_CHECKING:
-    from psij_ext.runtime.followed import Answer, Followed, Report
+    from psij_ext.runtime.answers import Answer
+    from psij_ext.runtime.followed import Followed, Report
 
 logger = logging.getLogger(__name__)
 
