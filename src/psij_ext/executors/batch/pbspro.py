@@ -15,7 +15,7 @@ from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation, Site
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import InvalidJobException, ParseError, SubmitException
-from psij_ext.executors.batch import pbspro_native_record, pbspro_records
+from psij_ext.executors.batch import pbspro_errors, pbspro_native_record, pbspro_records
 from psij_ext.executors.batch.base import BatchSchedulerExecutor
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
 from psij_ext.executors.batch.dialect import Refusal
@@ -27,19 +27,7 @@ from psij_ext.runtime.templates import Verbatim
 _JOB_ID = re.compile(rf'^({pbspro_records.NATIVE_ID.pattern})[^\S\n]*\n', re.ASCII | re.MULTILINE)
 # What qsub -N was seen to refuse; the name is a label, so these are replaced, and the original stays in the spec.
 _NOT_IN_A_NAME = re.compile(r'[^A-Za-z0-9._+-]')
-_JOB_UNKNOWN, _JOB_FINISHED = 153, 35
-_NO_ANSWER = 255
-# What qdel says of a job that is ending already, and of an element of an array that is over.
-_WRONG_STATE, _SUBJOB_FINISHED = 168, 55
-_USER_LIMIT, _NO_SERVER = 38, 162
-_CODES = {
-    'Unknown Job Id': _JOB_UNKNOWN, 'Job has finished': _JOB_FINISHED, 'Request invalid for state of job': _WRONG_STATE,
-    'Request invalid for finished array subjob': _SUBJOB_FINISHED}
-_NO_HISTORY = 'not configured to maintain job history'
 _DELIMITER = '\x1e'
-# Seen in OpenPBS 23.06 for too many elements, for less than two, and for a job that is not to run again.
-_NO_SUCH_ARRAY = (
-    'Array job exceeds server or queue size limit', 'illegal -J value', 'cannot submit non-rerunable Array Job')
 # What max_array_size is where nobody set it.
 _USUAL_MAX_ARRAY_SIZE = 10_000
 # qsub takes the limit since OpenPBS 22.05, and so PBS Pro since 2021.1: it came in September 2020.
@@ -120,7 +108,7 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
 
     def is_refused_array(self, result: CommandResult) -> bool:
         """Tell whether qsub refused the size of the array, or that the job is one."""
-        return result.exit_code != 0 and any(words in result.error_text for words in _NO_SUCH_ARRAY)
+        return result.exit_code != 0 and pbspro_errors.says_no_such_array(result.error_text)
 
     def dialect_context(self, job: Job, context: Mapping[str, object]) -> Dict[str, object]:
         """Return the values of the template that PBS wants in a form of its own.
@@ -189,7 +177,7 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
 
     def is_transient(self, result: CommandResult) -> bool:
         """Tell whether qsub failed for a reason that passes: a limit on this user's jobs, or no connection."""
-        return result.exit_code in (_USER_LIMIT, _NO_SERVER)
+        return pbspro_errors.is_transient(result.exit_code)
 
     def get_status_command(self, native_ids: Sequence[str]) -> List[str]:
         """Return the qstat command for these jobs; with history, for those that are over as well.
@@ -207,7 +195,7 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
 
         :raises ParseError: if qstat failed.
         """
-        if not _is_answer(exit_code):
+        if not pbspro_errors.is_answer(exit_code):
             raise ParseError(f'qstat failed with exit code {exit_code}: {out.strip()}')
         # Whoever calls this may have stripped the end of the last line.
         seen = pbspro_records.parse_jobs(f'{out}\n', _DELIMITER)
@@ -250,7 +238,7 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
 
         :raises SubmitException: if the job was not cancelled.
         """
-        if not _is_answer(exit_code) and exit_code not in (_WRONG_STATE, _SUBJOB_FINISHED):
+        if not pbspro_errors.is_over(exit_code):
             raise SubmitException(
                 f'qdel failed with exit code {exit_code}: {out.strip()}', exit_code=exit_code, stderr=out)
 
@@ -296,22 +284,12 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         return ['qrls', native_id]
 
     def parse_refusals(self, result: CommandResult, native_ids: Sequence[str]) -> Mapping[str, Refusal] | None:
-        """Read the line that qdel and qsig print for each job to which they did nothing.
-
-        Their exit code is that of the last one (seen in OpenPBS 23.06). qsig does not name jobs that are over.
-        """
-        refusals: Dict[str, Refusal] = {}
-        for line in result.error_text.splitlines():
-            words, _, native_id = line.rpartition(' ')
-            if native_id not in native_ids:
-                return None
-            reason = words.partition(': ')[2].strip()
-            refusals[native_id] = Refusal(_CODES.get(reason, result.exit_code), line)
-        return refusals or None
+        """Read the line that qdel and qsig print for each job to which they did nothing."""
+        return pbspro_errors.read_refusals(result.exit_code, result.error_text, native_ids)
 
     def is_without_answer(self, result: CommandResult) -> bool:
         """Tell whether the server was not reached: exit code 162, and 255 of qstat."""
-        return result.exit_code == _NO_SERVER or (result.exit_code == _NO_ANSWER and result.argv[0] == 'qstat')
+        return pbspro_errors.is_without_answer(result.exit_code, result.argv[0])
 
     def get_record_commands(self, native_id: str, since: float) -> Sequence[List[str]]:
         """Return the qstat command that shows all attributes of a job; with history, of one that is over too."""
@@ -322,7 +300,9 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
 
         :raises ParseError: if they cannot be read.
         """
-        return pbspro_native_record.parse_job(result.text, _DELIMITER) if _is_answer(result.exit_code) else {}
+        if not pbspro_errors.is_answer(result.exit_code):
+            return {}
+        return pbspro_native_record.parse_job(result.text, _DELIMITER)
 
     def get_version_command(self) -> List[str]:
         """Return the qstat command that prints its version; it does not ask the server."""
@@ -357,15 +337,11 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         return ['-x'] if self.site.history else []
 
     def _check_answer(self, result: CommandResult) -> None:
-        if _NO_HISTORY in result.error_text:
+        if pbspro_errors.says_no_history(result.error_text):
             # It was switched off since we asked; with -x, qstat then knows no job at all, and says so with exit code 0.
             self._site = None
-        if _NO_HISTORY in result.error_text or not _is_answer(result.exit_code):
+        if pbspro_errors.says_no_history(result.error_text) or not pbspro_errors.is_answer(result.exit_code):
             raise command_error('qstat gave no answer', result)
-
-
-def _is_answer(exit_code: int) -> bool:
-    return exit_code in (0, _JOB_UNKNOWN, _JOB_FINISHED)
 
 
 def _custom_option(key: str, value: str) -> Dict[str, object]:

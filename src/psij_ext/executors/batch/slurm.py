@@ -12,22 +12,15 @@ from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation, Site
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import InvalidJobException, ParseError, SubmitException
-from psij_ext.executors.batch import slurm_accounting, slurm_native_record, slurm_records
+from psij_ext.executors.batch import slurm_accounting, slurm_errors, slurm_native_record, slurm_records
 from psij_ext.executors.batch.base import BatchSchedulerExecutor
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
 from psij_ext.executors.batch.dialect import Refusal
+from psij_ext.executors.batch.slurm_ids import NATIVE_ID, clusters_option, divided, joined, named, read_submitted
 from psij_ext.installation import data_folder
 from psij_ext.runtime.command import CommandResult, command_error
 from psij_ext.runtime.script import hours_minutes_seconds
 
-_SUBMITTED = re.compile(
-    r'^(?:Submitted batch job )?(\d{1,18})(?:(?:;| on cluster )([\w.-]+))?[^\S\n]*\n', re.ASCII | re.MULTILINE)
-_NO_ANSWER = (
-    'Socket timed out', 'Unable to contact slurm controller', 'Connection refused', 'Zero Bytes were transmitted')
-_TRANSIENT = (
-    *_NO_ANSWER, 'Slurm temporarily unable', 'QOSMaxSubmitJobPerUserLimit', 'AssocMaxSubmitJobLimit')
-_NOT_CANCELLED = re.compile(r'^scancel: error: Kill job error on job id (\S+?): (.*)$', re.MULTILINE)
-_NO_SUCH_ARRAY = 'Invalid job array specification'
 # What MaxArraySize is where nobody set it (slurm.conf(5)).
 _USUAL_MAX_ARRAY_SIZE = 1001
 _VERSION = re.compile(r'^slurm(?:-wlm)? (\S+)\s*$', re.MULTILINE)
@@ -67,7 +60,7 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         'input': 'use JobSpec.stdin_path', 'i': 'use JobSpec.stdin_path',
         'output': 'use JobSpec.stdout_path', 'o': 'use JobSpec.stdout_path',
         'wait': 'use Job.wait', 'W': 'use Job.wait', 'wrap': 'use JobSpec.executable'}
-    native_id_pattern = re.compile(r'\d{1,18}(?:_\d{1,18}|\+\d{1,9})?(?:;[\w.-]+)?', re.ASCII)
+    native_id_pattern = NATIVE_ID
     # sbatch(1), "INPUT ENVIRONMENT VARIABLES": options in the environment beat the directives in a script.
     native_variables = ('SBATCH_', 'SLURM_', 'SQUEUE_', 'SCANCEL_', 'SACCT_', 'SALLOC_', 'SRUN_')
     kept_variables = ('SLURM_CONF', 'SLURM_CONF_SERVER', 'SLURM_JWT', 'SLURM_CLUSTERS')
@@ -94,12 +87,12 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
 
     def element_id(self, array_id: str, index: int) -> str:
         """Return the id, such as `12_3` or `12_3;cluster`."""
-        number, semicolon, cluster = array_id.partition(';')
-        return f'{number}_{index}{semicolon}{cluster}'
+        number, cluster = divided(array_id)
+        return joined(f'{number}_{index}', cluster)
 
     def is_refused_array(self, result: CommandResult) -> bool:
         """Tell whether sbatch refused the size of the array, or any array (seen in 22.05)."""
-        return result.exit_code != 0 and _NO_SUCH_ARRAY in result.error_text
+        return result.exit_code != 0 and slurm_errors.says_no_such_array(result.error_text)
 
     def dialect_context(self, job: Job, context: Mapping[str, object]) -> dict[str, object]:
         """Return the values of the template that Slurm wants in a form of its own."""
@@ -127,12 +120,12 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         :raises InvalidJobException: if they are on several clusters.
         """
         kinds = {'afterok': after_ok, 'afterany': after_any, 'afternotok': after_not_ok}
-        clusters = {_divide(native_id)[1] for native_ids in kinds.values() for native_id in native_ids}
+        clusters = {divided(native_id)[1] for native_ids in kinds.values() for native_id in native_ids}
         if len(clusters) > 1:
             raise InvalidJobException(
                 'A Slurm job can only wait for jobs of its own cluster; those given are on '
                 f'{", ".join(sorted(cluster or "the usual one" for cluster in clusters))}.')
-        clauses = [':'.join([kind, *dict.fromkeys(_divide(native_id)[0].partition('+')[0] for native_id in native_ids)])
+        clauses = [':'.join([kind, *dict.fromkeys(divided(native_id)[0].partition('+')[0] for native_id in native_ids)])
                    for kind, native_ids in kinds.items() if native_ids]
         return [f'--dependency={",".join(clauses)}', '--kill-on-invalid-dep=yes']
 
@@ -145,15 +138,14 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
 
         :raises ParseError: if there is none.
         """
-        matches = _SUBMITTED.findall(out)
-        if not matches:
+        native_id = read_submitted(out)
+        if native_id is None:
             raise ParseError(f'sbatch named no job id: {out!r}')
-        number, cluster = matches[-1]
-        return f'{number};{cluster}' if cluster else str(number)
+        return native_id
 
     def is_transient(self, result: CommandResult) -> bool:
         """Tell whether sbatch failed for a reason that passes, such as a busy controller."""
-        return any(message in result.error_text for message in _TRANSIENT)
+        return slurm_errors.says_transient(result.error_text)
 
     def get_status_command(self, native_ids: Sequence[str]) -> list[str]:
         """Return the squeue command for these jobs, in every state and one row for each element of an array.
@@ -181,9 +173,9 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
 
     def array_of(self, native_id: str) -> str | None:
         """Return the id of the array, `12` of `12_3`; None on a cluster of which nothing else is known."""
-        number, semicolon, cluster = native_id.partition(';')
+        number, cluster = divided(native_id)
         array, underscore, _ = number.partition('_')
-        return f'{array}{semicolon}{cluster}' if underscore and cluster in ('', self._own_cluster) else None
+        return joined(array, cluster) if underscore and cluster in ('', self._own_cluster) else None
 
     def get_single_status_command(self, native_id: str) -> list[str]:
         """Return the squeue command for this job alone."""
@@ -227,36 +219,36 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
 
         :raises SubmitException: if the job was not cancelled.
         """
-        if 'already completing or completed' not in out and 'Invalid job id specified' not in out:
+        if not slurm_errors.says_over(out):
             raise SubmitException(f'scancel failed with exit code {exit_code}: {out.strip()}',
                                   exit_code=exit_code, stderr=out)
 
     def command_group(self, native_id: str) -> str:
         """Return the name of the job's cluster: a command acts on jobs of one."""
-        return _divide(native_id)[1]
+        return divided(native_id)[1]
 
     def get_cancel_many_command(self, native_ids: Sequence[str]) -> list[str]:
         """Return the scancel command for jobs of one cluster."""
-        return ['scancel', *self._named(native_ids)]
+        return ['scancel', *named(native_ids)]
 
     def get_signal_command(self, native_ids: Sequence[str], signal: signals.Signals) -> list[str]:
         """Return the scancel command that sends a signal to the batch script and to all that it started.
 
         Without `--full` it was seen to reach nobody in a job that has no steps.
         """
-        return ['scancel', f'--signal={signal.name[len("SIG"):]}', '--full', *self._named(native_ids)]
+        return ['scancel', f'--signal={signal.name[len("SIG"):]}', '--full', *named(native_ids)]
 
     def parse_refusals(self, result: CommandResult, native_ids: Sequence[str]) -> Mapping[str, Refusal] | None:
         """Read the line that scancel prints for each job to which it did nothing."""
-        by_number = {_divide(native_id)[0]: native_id for native_id in native_ids}
-        lines = _NOT_CANCELLED.findall(result.error_text)
-        if not lines or not all(number in by_number for number, _ in lines):
+        by_number = {divided(native_id)[0]: native_id for native_id in native_ids}
+        refused = slurm_errors.not_cancelled(result.error_text)
+        if not refused or not all(number in by_number for number, _ in refused):
             return None
-        return {by_number[number]: Refusal(result.exit_code, words.strip()) for number, words in lines}
+        return {by_number[number]: Refusal(result.exit_code, why) for number, why in refused}
 
     def is_without_answer(self, result: CommandResult) -> bool:
         """Tell whether the controller was not reached; a scancel that timed out was seen to take effect later."""
-        return result.exit_code != 0 and any(message in result.error_text for message in _NO_ANSWER)
+        return result.exit_code != 0 and slurm_errors.says_no_answer(result.error_text)
 
     def get_origins_command(self, native_ids: Sequence[str] = ()) -> list[str]:
         """Return the squeue command for the folders from which jobs in any state were submitted."""
@@ -279,21 +271,21 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
 
     def get_hold_command(self, native_id: str) -> list[str]:
         """Return the scontrol command that holds a job so that its owner can release it."""
-        number, cluster = _divide(native_id)
-        return ['scontrol', *_where(cluster), 'uhold', number]
+        number, cluster = divided(native_id)
+        return ['scontrol', *clusters_option(cluster), 'uhold', number]
 
     def get_release_command(self, native_id: str) -> list[str]:
         """Return the scontrol command that releases a job."""
-        number, cluster = _divide(native_id)
-        return ['scontrol', *_where(cluster), 'release', number]
+        number, cluster = divided(native_id)
+        return ['scontrol', *clusters_option(cluster), 'release', number]
 
     def get_record_commands(self, native_id: str, since: float) -> list[list[str]]:
         """Return the scontrol command that shows the job; for one that left the queue, the sacct command."""
-        number, cluster = _divide(native_id)
-        commands = [['scontrol', *_where(cluster), 'show', 'job', number]]
+        number, cluster = divided(native_id)
+        commands = [['scontrol', *clusters_option(cluster), 'show', 'job', number]]
         if self.site.accounting is not False:
             commands.append([
-                'sacct', *_where(cluster), '--parsable2', f'--delimiter={slurm_native_record.SEPARATOR}',
+                'sacct', *clusters_option(cluster), '--parsable2', f'--delimiter={slurm_native_record.SEPARATOR}',
                 '--allocations', f'--starttime={slurm_accounting.start_time(since)}', '--format=ALL',
                 f'--jobs={number}'])
         return commands
@@ -340,13 +332,9 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
             raise command_error('scontrol gave no answer', result)
         return slurm_records.parse_config(result.text)
 
-    @staticmethod
-    def _named(native_ids: Sequence[str]) -> list[str]:
-        return [*_where(_divide(native_ids[0])[1]), *(_divide(native_id)[0] for native_id in native_ids)]
-
     def _selection(self, native_ids: Sequence[str]) -> list[str]:
         # One id that is none makes the command fail for all.
-        parts = [_divide(native_id) for native_id in filter(self.native_id_pattern.fullmatch, native_ids)]
+        parts = [divided(native_id) for native_id in filter(self.native_id_pattern.fullmatch, native_ids)]
         clusters = {cluster for _, cluster in parts}
         if len(clusters) > 1 and '' in clusters:
             # A list of clusters leaves out the one that is asked without a list, unless it is named.
@@ -354,24 +342,12 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
         numbers = [number for number, _ in parts]
         listed = ','.join(numbers * 2 if len(numbers) == 1 else numbers)
         fits = 0 < len(listed) < _LONGEST_ARGUMENT
-        return [*_where(*clusters), f'--jobs={listed}' if fits else f'--user={self.user}']
+        return [*clusters_option(*clusters), f'--jobs={listed}' if fits else f'--user={self.user}']
 
     @property
     def _own_cluster(self) -> str | None:
         """The cluster whose jobs have ids without a cluster's name, if it is known."""
         return self._site.clusters[0] if self._site is not None and self._site.clusters else None
-
-
-def _divide(native_id: str) -> tuple[str, str]:
-    """Divide an id into the job's number and the name of its cluster, which is empty where the id names none."""
-    number, _, cluster = native_id.partition(';')
-    return number, cluster
-
-
-def _where(*clusters: str) -> list[str]:
-    """Return the option that leads a command to clusters; none where they have no names."""
-    names = ','.join(sorted(filter(None, clusters)))
-    return [f'--clusters={names}'] if names else []
 
 
 def _file_name_pattern(folder: str, name: str, *, is_pattern: bool) -> str:
