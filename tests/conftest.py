@@ -68,7 +68,10 @@ def start_slurm(config: pytest.Config) -> Scheduler:
 def simulate_pbs(config: pytest.Config) -> Scheduler:
     folder = tempfile.TemporaryDirectory(prefix='psij-pbs-')
     config.add_cleanup(folder.cleanup)
-    simulated = SimulatedPBS(Path(folder.name), cpus=64)
+    # The login files of whoever runs the tests may take locks, and are not meant to be killed while they hold them.
+    home = Path(folder.name, 'home')
+    home.mkdir()
+    simulated = SimulatedPBS(Path(folder.name, 'pbs'), cpus=64, home=str(home))
     config.add_cleanup(simulated.stop)
     simulated.start()
     return Scheduler({'PATH': f'{simulated.bin}{os.pathsep}{os.environ["PATH"]}'}, queue_name='workq')

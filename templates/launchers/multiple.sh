@@ -2,10 +2,10 @@
 # the exit code of the first copy, by number, that failed. Signals go on to the copies.
 count=$1
 shift
-children=() keepers=() pipes=() interrupted= ending=
+children=() keepers=() pipes=() ending=
 # All substitutions come before the first trap: a signal that comes during one is lost (seen in bash 5.2, which parses its text
 # then, and the trap's as if it were a part of it).
-exec {input}<&0 {output}>&1
+exec {input}<&0 {output}>&1 {still}<> <(:)
 # This shell and those in between have no words of their own about how a copy or one of them ended.
 exec {errors}>&2 2> /dev/null
 for ((number = 0; number < count; number++)); do
@@ -13,7 +13,6 @@ for ((number = 0; number < count; number++)); do
     pipes+=("$pipe")
 done
 pass_on() {
-    interrupted=1
     case $1 in USR1 | USR2) ;; *) ending=$1 ;; esac
     [ ${#children[@]} -eq 0 ] || kill -s "$1" "${children[@]}" 2>/dev/null
 }
@@ -28,7 +27,7 @@ for ((number = 0; number < count; number++)); do
             # The shell lets a command in the background ignore INT and QUIT; a copy shall get them like any other.
             trap - HUP INT QUIT TERM USR1 USR2
             printf '%s\n' "$BASHPID"
-            for pipe in "${pipes[@]}"; do
+            for pipe in "${pipes[@]}" "$still"; do
                 exec {pipe}<&-
             done
             exec -- "$@" <&"$input" >&"$output" {input}<&- {output}>&-
@@ -36,17 +35,21 @@ for ((number = 0; number < count; number++)); do
         printf '%s\n' "$?"
     } >&"${pipes[number]}" &
     keepers+=($!)
-    until read -r -t 1 -u "${pipes[number]}" child; do
+    # Nothing is read that is not there yet: a signal that comes while `read` waits can take from it what it has read.
+    until read -t 0 -u "${pipes[number]}"; do
         kill -s 0 $! 2>/dev/null || break
+        read -t 0.002 -u "$still"
     done
+    child=
+    ! read -t 0 -u "${pipes[number]}" || read -r -u "${pipes[number]}" child
     children+=($child)
     # A copy that was not there yet when the signal came shall not outlive the others.
     [ -z "$ending" ] || kill -s "$ending" $child 2>/dev/null
 done
+# `wait` comes back early from a signal, and was seen to do so before the trap had run.
 for keeper in "${keepers[@]}"; do
-    while interrupted=; do
+    while kill -s 0 "$keeper"; do
         wait "$keeper"
-        [ -n "$interrupted" ] || break
     done
 done
 code=0

@@ -203,12 +203,13 @@ psij_run_script() {
     set +m
     umask 077
     [ -z "$psij_limit" ] || psij_start_timer "$psij_limit" USR1
-    while [ -z "$psij_asked" ]; do
-        psij_interrupted=
+    # `wait` comes back early from a signal, and was seen to do so before the trap had run. Of what has ended it tells the code as
+    # often as it is asked.
+    while [ -z "$psij_asked" ] && kill -s 0 "$psij_script"; do
         wait "$psij_script"
-        psij_code=$?
-        [ -n "$psij_interrupted" ] || break
     done
+    [ -n "$psij_asked" ] || wait "$psij_script"
+    psij_code=$?
     trap : USR2
     [ ${#psij_timers[@]} -eq 0 ] || kill -s KILL -- "${psij_timers[@]/#/-}"
     if [ -n "$psij_asked" ] || kill -s 0 -- "-$psij_script"; then
@@ -223,7 +224,6 @@ psij_run_script() {
 # Somebody asks by USR2 for the end of the job after so many seconds as stand in a new line of the file `end_after`.
 psij_end_later() {
     local psij_lines psij_line
-    psij_interrupted=1
     mapfile -t -s "$psij_lines_read" psij_lines < "$psij_folder/end_after"
     for psij_line in "${psij_lines[@]}"; do
         ((++psij_lines_read))

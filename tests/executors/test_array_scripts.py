@@ -72,6 +72,12 @@ class Array:
         except pytest.fail.Exception as error:
             raise AssertionError(f'{error}\n{files()}') from error
 
+    def wait_until_begun(self) -> None:
+        """Wait until each of two elements has written something."""
+        for index in range(2):
+            stdout = self.file(index, 'stdout')
+            self.until(lambda stdout=stdout: stdout.exists() and stdout.read_text(), f'element {index} has begun')  # type: ignore[misc]
+
     def record(self, index: int) -> ExitRecord:
         """Wait for the end of an element."""
         self.until(self.file(index, 'exit').exists, f'element {index} has ended')
@@ -138,8 +144,9 @@ def test_hostile_elements_arrive_as_they_are_described(execparams: ExecParams) -
 
 @on_batch
 def test_elements_are_called_as_the_scheduler_calls_them(execparams: ExecParams) -> None:
-    array = Array(execparams, [execparams.job('/bin/sleep', ['100']) for _ in range(2)])
+    array = Array(execparams, [execparams.shell('echo ready; sleep 100 & wait') for _ in range(2)])
     try:
+        array.wait_until_begun()
         wanted = {array.id_of(index) for index in range(2)}
         array.until(lambda: wanted <= {*array.executor.parse_status(
             array.executor.run_query(array.executor.get_status_command(sorted(wanted))))}, 'the scheduler knows them by these ids')
@@ -151,9 +158,7 @@ def test_elements_are_called_as_the_scheduler_calls_them(execparams: ExecParams)
 def test_an_element_is_cancelled_and_the_others_are_not(execparams: ExecParams) -> None:
     array = Array(execparams, [execparams.shell('echo ready; sleep 100 & wait') for _ in range(2)])
     try:
-        for index in range(2):
-            array.until(lambda index=index: array.file(index, 'stdout').exists() and array.file(index, 'stdout').read_text(),  # type: ignore[misc]
-                        'it has begun')
+        array.wait_until_begun()
         array.cancel(array.id_of(1))
         assert array.record(1).term_seen
         assert not array.file(0, 'exit').exists()
@@ -169,9 +174,7 @@ def test_an_element_is_requeued(execparams: ExecParams) -> None:
     again = {'slurm': ['scontrol', 'requeue'], 'pbspro': ['qrerun']}[execparams.executor_name]
     array = Array(execparams, [execparams.shell('echo ready; [ -e stop ] || sleep 100 & wait', directory=execparams.folder)] * 2)
     try:
-        for index in range(2):
-            array.until(lambda index=index: array.file(index, 'stdout').exists() and array.file(index, 'stdout').read_text(),  # type: ignore[misc]
-                        'it has begun')
+        array.wait_until_begun()
         (execparams.folder / 'stop').touch()
         subprocess.run([*again, array.id_of(1)], check=True)
         array.until(lambda: array.file(1, 'progress').read_text().count('ACTIVE') == 2, 'it has begun again')
