@@ -172,14 +172,20 @@ class Crashes:
             self._run_out()
 
     def _unsettled(self) -> list[str]:
-        return [job_id for job_id, journal in self._journals().items()
-                if journal.submission is not None and journal.reported is None]
+        return [folder.job_id for folder in job_folders(self._work)
+                if (journal := folder.read_journal()).submission is not None and journal.reported is None]
 
     def _alive_here(self) -> list[str]:
         return [native_id for native_id, folder in self._alive().items() if Path(folder).parent == self._work]
 
     def _journals(self) -> Dict[str, Journal]:
-        return {folder.job_id: folder.read_journal() for folder in job_folders(self._work)}
+        """What is kept of each job. One that was submitted again may be in the folder of a second array, too."""
+        journals: Dict[str, Journal] = {}
+        for folder in job_folders(self._work):
+            journal = folder.read_journal()
+            if journal.not_submitted is None or folder.job_id not in journals:
+                journals[folder.job_id] = journal
+        return journals
 
     def _said(self, kind: str) -> Iterator[list[str]]:
         for line in (self._folder / 'log').read_text().splitlines():

@@ -287,8 +287,10 @@ def test_an_open_array_that_the_scheduler_has_is_adopted(work: Path) -> None:
 
 def test_an_open_array_is_revoked_whole(work: Path) -> None:
     folder, told, submission = open_array(work)
+    folder.write_tasks(b'true\n')
     unclaimed, _ = settle_by_folders([submission])
     assert settle_by_origins(unclaimed, {}) == []
+    assert not (folder.path / 'tasks').exists()
     assert told == [(None, 'killed')]
     assert folder.claimed_by('f00') == REVOKED
     assert {each.read_journal().not_submitted for each in job_folders(work)} == {'killed'}

@@ -128,6 +128,12 @@ class ArrayFolder(JobFolder):
 
     # -- afterwards
 
+    def note_not_submitted(self, reason: str, *, reported: bool) -> None:
+        """Keep that the submission came to nothing; what its elements were to do is of no use any more."""
+        super().note_not_submitted(reason, reported=reported)
+        with contextlib.suppress(OSError):
+            self.path_of('tasks').unlink()
+
     def read_journal(self) -> Journal:
         """Read what was kept of the array as a whole.
 
