@@ -72,9 +72,13 @@ class ReplayedSlurm(ReplayedScheduler):
         asked = next(word for word in executor.get_status_command(['1']) if word.startswith('--Format='))
         self._columns = [column.split(':')[0] for column in asked.removeprefix('--Format=').split(',')]
 
+    def array_id(self, number: int) -> str:
+        return str(number)
+
     def row(self, number: int, running: bool) -> bytes:
         values = {
-            'JobID': str(number), 'JobArrayID': str(number), 'State': 'RUNNING' if running else 'PENDING',
+            'JobID': str(number), 'JobArrayID': self.array_id(number),
+            'State': 'RUNNING' if running else 'PENDING',
             'exit_code': '0', 'RestartCnt': '0', 'StartTime': str(1795179691 + number), 'Cluster': 'psij',
             'TimeLimit': '10:00', 'SubmitTime': f'{self.submitted[number - 1][0]:.0f}',
             'EndTime': str(1795180291 + number), 'TimeUsed': f'{number % 10}:{number % 60:02}' if running else '0:00',

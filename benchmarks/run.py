@@ -1,33 +1,37 @@
 """Measures what is promised of speed, side by side with bare commands in one run: `python benchmarks/run.py [JSON]`.
 
-Needs a Slurm that answers; `scripts/bench` starts one.
+Needs a Slurm that answers, and in `PSIJ_EXT_BENCH_OTHERS` a Python that has psij-python and submitit; `scripts/bench`
+sees to both.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from datetime import timedelta
 from pathlib import Path
 
+import bulk
+import flight
 import following
+import growth
 import keeping
+import waiting
+from cluster import cancel_all, executor_of_its_own
 from measure import Row, report
 from parsing import parsing
 
 from psij_ext import Job, JobAttributes, JobExecutor, JobSpec
-from psij_ext.executors.batch import BatchSchedulerExecutorConfig
-from psij_ext.runtime.places import default_work_directory
 
 IMPORT_LIMIT = 0.060
 ROUNDS = 10
 ROUNDS_OF_JOBS = 30
 JOBS_A_ROUND = 20
 ROUNDS_OF_MANY = 3
-JOBS_A_BATCH = 300
+JOBS_A_BATCH = 1_000
 
 
 def import_time() -> Row:
@@ -53,17 +57,12 @@ def submission() -> Row:
     """
     attributes = JobAttributes(custom_attributes={'slurm.hold': None})
     ours, bare = [], []
-    # Where jobs have their folders. ext4 passes over what was deleted there in the last minutes, which makes a new file
-    # cost 0.5 ms in a folder like /tmp where tests have run.
-    place = default_work_directory()
-    place.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix='benchmark-', dir=place) as folder, JobExecutor.get_instance(
-            'slurm', config=BatchSchedulerExecutorConfig(work_directory=folder, keep_files=True)) as executor:
+    with executor_of_its_own() as executor:
         script = submit(executor, attributes, 1)[1]
         for _ in range(ROUNDS_OF_JOBS):
             ours.append(submit(executor, attributes, JOBS_A_ROUND)[0])
-            bare.append(submit_bare(script, Path(folder), JOBS_A_ROUND))
-        subprocess.run(['scancel', '--me'], check=True)
+            bare.append(submit_bare(script, executor.work_directory, JOBS_A_ROUND))
+        cancel_all()
     ours_median, bare_median = statistics.median(ours) / JOBS_A_ROUND, statistics.median(bare) / JOBS_A_ROUND
     ratio = statistics.median(one / other for one, other in zip(ours, bare))
     return Row('submit() on Slurm, one by one', f'{ours_median * 1000:.2f} ms a job',
@@ -73,9 +72,7 @@ def submission() -> Row:
 def submission_of_many() -> Row:
     """`submit_many()` of held jobs, no two of one shape, against a loop of `sbatch` with the script of one of them."""
     ours, bare = [], []
-    place = default_work_directory()
-    with tempfile.TemporaryDirectory(prefix='benchmark-', dir=place) as folder, JobExecutor.get_instance(
-            'slurm', config=BatchSchedulerExecutorConfig(work_directory=folder, keep_files=True)) as executor:
+    with executor_of_its_own() as executor:
         for number in range(ROUNDS_OF_MANY):
             jobs = [
                 Job(JobSpec('/bin/true', attributes=JobAttributes(
@@ -85,8 +82,8 @@ def submission_of_many() -> Row:
             executor.submit_many(jobs)
             ours.append(time.perf_counter() - started)
             script = executor.work_directory / jobs[-1].id / 'script'
-            bare.append(submit_bare(script, Path(folder), JOBS_A_BATCH))
-        subprocess.run(['scancel', '--me'], check=True)
+            bare.append(submit_bare(script, executor.work_directory, JOBS_A_BATCH))
+        cancel_all()
     return Row(
         'submit_many() on Slurm, jobs that differ in shape',
         f'{statistics.median(ours) / JOBS_A_BATCH * 1000:.2f} ms a job',
@@ -112,6 +109,9 @@ def submit(executor: JobExecutor, attributes: JobAttributes, count: int) -> tupl
 
 
 if __name__ == '__main__':
-    rows = [import_time(), submission(), submission_of_many(), *parsing(), *following.rows(), *keeping.rows()]
+    others = os.environ['PSIJ_EXT_BENCH_OTHERS']
+    rows = [
+        import_time(), submission(), submission_of_many(), *bulk.rows(others), *flight.rows(others), *waiting.rows(),
+        *parsing(), *following.rows(), *growth.rows(), *keeping.rows()]
     report(rows, Path(sys.argv[1]) if len(sys.argv) > 1 else None)
     sys.exit(0 if all(row.met for row in rows) else 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import timedelta
 from typing import Any
 
@@ -55,3 +56,23 @@ def test_a_field_is_a_property_of_its_class() -> None:
     config = Config()
     config.count = 3
     assert config.count == 3
+
+
+@pytest.mark.parametrize('slots', [('_count', 'own', 'unset'), ('_count', '__dict__')])
+def test_a_copy_has_what_a_subclass_keeps_beside_the_fields(slots: tuple[str, ...]) -> None:
+    class Counted(Checked):
+        __slots__ = slots
+        count: Field[int, int] = Field(natural, 'How many.')
+        own: Any
+
+    class Named(Counted):
+        __slots__ = 'name'
+        name: Any
+
+    value = Named()
+    value.count, value.own, value.name = 3, ['own'], 'it'
+    for taken in (copy.copy(value), value.snapshot()):
+        assert (type(taken), taken.count, taken.name) == (Named, 3, 'it')
+        assert taken.own is value.own
+        taken.count, taken.own = 4, None
+    assert (value.count, value.own) == (3, ['own'])

@@ -86,6 +86,25 @@ class Checked:
     __slots__ = ()
     fields: ClassVar[dict[str, Field[Any, Any]]] = {}
     _read_slots: ClassVar[attrgetter[Any]] = attrgetter('__class__', '__class__')  # while there are no fields
+    _other_slots: ClassVar[tuple[str, ...]] = ()  # those of subclasses that hold no field
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        own = vars(cls).get('__slots__', ())
+        no_others = {'__dict__', '__weakref__', *(field.slot for field in cls.fields.values())}
+        cls._other_slots += tuple(slot for slot in ([own] if isinstance(own, str) else own) if slot not in no_others)
+
+    def __copy__(self: Self) -> Self:
+        """Return a copy as any class has it, in a fifth of the time: each job that is submitted takes two."""
+        taken = type(self).__new__(type(self))
+        for field, value in zip(self.fields.values(), self._read_slots(self)):
+            setattr(taken, field.slot, value)
+        for slot in self._other_slots:
+            if hasattr(self, slot):
+                setattr(taken, slot, getattr(self, slot))
+        if hasattr(self, '__dict__'):
+            taken.__dict__.update(self.__dict__)
+        return taken
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):

@@ -71,7 +71,8 @@ class SettlingExecutor(KeyedExecutor):
             self._index.submitted(
                 job.id, executor=self.name, url=self.url, name=spec.name, key=key, session=self.config.session,
                 work_directory=self.work_directory, native_id=native_id, time=queued.time)
-            self._update_job_status(job, queued)
+            for transition in job._record(queued):  # of which the index knows by now
+                self._notify(job, transition)
             followed.append(Followed(
                 job, native_id, folder, self._report, submitted=queued.time, stderr_path=own_stderr(spec),
                 patience=patience))
