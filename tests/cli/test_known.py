@@ -8,6 +8,7 @@ from psij_ext.cli.errors import Failure
 from psij_ext.cli.known import known_jobs, select
 from psij_ext.core.serialization import JSONSerializer
 from psij_ext.core.spec import JobSpec
+from psij_ext.runtime.arrays import ArrayFolder
 from psij_ext.runtime.jobfolder import JobFolder
 
 FIRST, SECOND, THIRD = 'aaaa1111-0000', 'aaaa2222-0000', 'bbbb0123-4444'
@@ -33,12 +34,28 @@ def test_all_executors_oldest_first_without_what_was_refused(jobs):
         (1, 'slurm', FIRST, '0123'), (2, 'pbspro', SECOND, '77.server'), (3, 'slurm', THIRD, '4444')]
 
 
+@pytest.mark.parametrize(('executor', 'native_id', 'element', 'words'), [
+    ('slurm', '99', '99_{}', ['99', '99_0', '99_1']), ('pbspro', '99[].server', '99[{}].server', ['99[].server', '99[]'])])
+def test_the_name_of_an_array_names_its_elements(jobs, tmp_path, executor, native_id, element, words):
+    for called in ('old', 'new'):  # a scheduler that lost its state gives ids again
+        array = ArrayFolder.make(tmp_path / executor)
+        array.name_elements_by(lambda array_id, index: element.format(index))
+        spec = JSONSerializer().dumps(JobSpec('true'))
+        array.begin_journal([f'{called}-{index}' for index in range(2)], spec, ['{}'])
+        array.note_submission({'job_id': array.path.name, 'submitted': 5.0 if called == 'old' else 6.0})
+        array.set_native_id(native_id)
+    known = known_jobs(None)
+    expected = {word: ['new-0', 'new-1'] for word in words}
+    expected.update({'99_0': ['new-0'], '99_1': ['new-1']} if executor == 'slurm' else {})
+    assert {word: [job.folder.job_id for job in select(known, [word])] for word in words} == expected
+
+
 def test_no_jobs_yet(tmp_path):
     assert known_jobs(tmp_path / 'nowhere') == []
 
 
 @pytest.mark.parametrize(('word', 'job_id'), [
-    (FIRST, FIRST), ('aaaa1', FIRST), ('2222', SECOND), ('bbbb', THIRD),
+    (FIRST, FIRST), ('aaaa1', FIRST), ('a2222', SECOND), ('bbbb', THIRD),
     ('0123', FIRST),   # a native id goes before the part of an id that is the same
     ('4444', THIRD),
     ('77.server', SECOND), ('77', SECOND),  # as qsub prints it, and as people say it
@@ -47,7 +64,7 @@ def test_the_names_of_a_job(jobs, word, job_id):
     assert [job.folder.job_id for job in select(jobs, [word])] == [job_id]
 
 
-@pytest.mark.parametrize('word', ['', 'zzz', '@', '@0', '@4', '@x', '8'])
+@pytest.mark.parametrize('word', ['', 'zzz', '@', '@0', '@4', '@x', '8', '2222'])  # a number is no part of our id
 def test_names_of_nobody(jobs, word):
     with pytest.raises(Failure, match='There is no job'):
         select(jobs, [word])

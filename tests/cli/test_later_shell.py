@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -95,6 +97,33 @@ def test_cancel_of_a_running_job(site):
     assert job['reason'] == 'canceled'
     over = site('cancel', job_id)
     assert b'is over already: CANCELED' in over.stderr
+
+
+SUBMIT_TOGETHER = """
+import sys
+from psij_ext import Job, JobExecutor, JobSpec, JobState
+with JobExecutor.get_instance(sys.argv[1]) as executor:
+    jobs = [Job(JobSpec('/bin/sleep', ['1000'])) for _ in range(2)]
+    executor.submit_many(jobs)
+    for job in jobs:
+        assert job.wait(60, JobState.ACTIVE) is not None
+        print(job.native_id)
+"""
+
+
+def test_cancel_of_jobs_that_were_submitted_together(site):
+    """One of them, and then all that are left; on a scheduler they are an array, which has an id of its own."""
+    executor = site.json('render', '--', 'true')['executor']
+    done = subprocess.run([sys.executable, '-c', SUBMIT_TOGETHER, executor], cwd=site.folder, env=site.environment,
+                          capture_output=True, text=True, timeout=SECONDS, check=True)
+    first, *others = done.stdout.split()
+    site('cancel', first)
+    assert wait_for(site, first, 'CANCELED')['reason'] == 'canceled'
+    assert {site.json('status', native_id)[0]['state'] for native_id in others} == {'ACTIVE'}
+    array = {'slurm': first.partition('_')[0], 'pbspro': first.replace('[0]', '[]')}.get(executor)
+    site('cancel', *(others if array is None else [array]))
+    for native_id in others:
+        wait_for(site, native_id, 'CANCELED')
 
 
 def test_cancel_goes_on_after_a_job_that_is_over(site):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -99,6 +100,27 @@ def test_jobs_of_a_dead_process_come_back_with_their_ids_and_specs(tmp_path: Pat
         assert jobs[1].wait(timedelta(seconds=10)) is not None
     assert (third.id, JobState.FAILED) in seen
     assert seen[-1] == (second.id, JobState.COMPLETED)
+
+
+def test_of_two_who_recover_at_once_one_is_given_a_job(tmp_path: Path, runner: FakeRunner) -> None:
+    """Both would submit again what was not submitted."""
+    both, given = threading.Barrier(2), {}
+
+    def origins(argv: Sequence[str], folder: Path) -> CommandResult:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.5)  # comes to nothing where one waits for the other
+        return result()
+
+    runner.answers['origins'] = origins
+    with opened(tmp_path, runner) as one, opened(tmp_path, runner) as other:
+        cut_short(one)
+        threads = [threading.Thread(target=lambda each=each: given.update({each: each.recover()})) for each in (one, other)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert sorted(len(jobs) for jobs in given.values()) == [0, 1]
+        assert len(runner.of('origins')) == 1
 
 
 def test_an_end_that_was_reported_is_not_reported_again(tmp_path: Path, runner: FakeRunner) -> None:

@@ -552,3 +552,17 @@ def test_an_array_that_was_cut_short_is_settled_for_all_of_its_jobs(
         else:
             assert [job.native_id for job in back] == ['1_0', '1_1', '1_2']
             assert find_folder(other.work_directory, '1_2') is not None
+
+
+def test_elements_that_were_looked_at_can_be_cancelled(
+        executor: TellingArrayExecutor, scheduler: Scheduler, tmp_path: Path, runner: FakeRunner) -> None:
+    """As the command line does in a later shell."""
+    executor.submit_many(alike(3))
+    with opened(tmp_path, runner) as later:
+        folders = sorted(job_folders(later.work_directory), key=lambda folder: str(folder.read_journal().native_id))
+        seen = later.look(folders[:2])
+        runner.answers['origins'] = lambda argv, folder: result(
+            ''.join(f'{native_id} {scheduler.folders["1"]}\n' for native_id in argv[1:]).encode())
+        later.cancel_many(seen.jobs.values())
+        assert [run[0][1:] for run in runner.of('cancel')] == [['1_0', '1_1']]
+        assert [folder.read_journal().cancel_noted for folder in folders] == [True, True, False]

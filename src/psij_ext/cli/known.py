@@ -27,6 +27,7 @@ from psij_ext.runtime.work_directories import known_work_directories
 logger = logging.getLogger(__name__)
 
 _MOST_CANDIDATES = 5
+_LENGTH_OF_SHORT_ID = 8
 _LAST = '@last'
 
 Place = Tuple[str, Path]
@@ -102,31 +103,51 @@ def select(jobs: Sequence[KnownJob], words: Iterable[str]) -> list[KnownJob]:
     """Return the jobs that somebody names, each once.
 
     :param jobs: all jobs, oldest first.
-    :param words: for each job its id or a part of it that no other has, its native id, `@` with its number, or `@last`.
+    :param words: for each job its id or a part of it that no other has, its native id, `@` with its number, or `@last`;
+        the native id of an array names all of its elements.
     :raises Failure: if a word names none, or several.
     """
-    chosen = {}
+    chosen: dict[str, KnownJob] = {}
     for word in words:
-        matching = _matching(jobs, word)
+        matching = _named(jobs, word)
+        elements = [] if matching else _elements(jobs, word)
+        matching = matching or elements or _with_part_of_id(jobs, word)
         if not matching:
             raise Failure(f'There is no job {word!r}; psij-ext ls shows those there are.')
-        if len(matching) > 1:
+        if len(matching) > 1 and not elements:
             shown = ', '.join(map(str, matching[:_MOST_CANDIDATES]))
             more = ', ...' if len(matching) > _MOST_CANDIDATES else ''
             raise Failure(f'{word!r} may be any of {len(matching)} jobs: {shown}{more}. Write more of its id.')
-        chosen[matching[0].folder.job_id] = matching[0]
+        chosen.update((job.folder.job_id, job) for job in matching)
     return list(chosen.values())
 
 
-def _matching(jobs: Sequence[KnownJob], word: str) -> list[KnownJob]:
+def _named(jobs: Sequence[KnownJob], word: str) -> list[KnownJob]:
     if word.startswith('@'):
         wanted = len(jobs) if word == _LAST else word[1:]
         return [job for job in jobs if str(job.number) == str(wanted)]
     # A scheduler that lost its state gives ids again; the newest job of an executor has the id now.
     by_native_id = list({job.executor_name: job for job in jobs if job.native_id == word}.values())
     stems = [job for job in jobs if job.native_id.startswith((f'{word}.', f'{word};'))]
-    return ([job for job in jobs if job.folder.job_id == word] or by_native_id or stems
-            or [job for job in jobs if word and word in job.folder.job_id])
+    return [job for job in jobs if job.folder.job_id == word] or by_native_id or stems
+
+
+def _elements(jobs: Sequence[KnownJob], word: str) -> list[KnownJob]:
+    """Return the elements of the array that its scheduler calls so, as `12` or `77[]`; of the newest one."""
+    arrays: dict[JobFolder, list[KnownJob]] = defaultdict(list)
+    for job in jobs:
+        if job.folder.submission is not job.folder:
+            arrays[job.folder.submission].append(job)
+    named = [elements for array, elements in arrays.items()
+             if f'{array.read_journal().native_id}.'.startswith((f'{word}.', f'{word};'))]
+    return named[-1] if named else []
+
+
+def _with_part_of_id(jobs: Sequence[KnownJob], word: str) -> list[KnownJob]:
+    """Return the jobs whose ids have a part in them; a number is none, since schedulers' ids are numbers."""
+    if word.isdecimal() and len(word) < _LENGTH_OF_SHORT_ID:
+        return []
+    return [job for job in jobs if word and word in job.folder.job_id]
 
 
 def look_at(jobs: Sequence[KnownJob], usage: bool = False) -> Seen:

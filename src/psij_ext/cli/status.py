@@ -36,7 +36,7 @@ def command(jobs: tuple[str, ...], as_json: bool, work_directory: Path | None) -
     """Tell all that is known about jobs: state, exit code, why they ended, and where their output is.
 
     A JOB is named by its id or a part of it that no other job has, by its scheduler's id, by `@` and its number in
-    `psij-ext ls`, or by `@last`.
+    `psij-ext ls`, or by `@last`. The scheduler's id of an array names all of its elements.
 
     Exit code 1 says that there is no such job, or that a scheduler gave no answer.
     """

@@ -6,7 +6,7 @@ import functools
 import logging
 import time
 from collections.abc import Iterable
-from typing import Callable, List, Set
+from typing import Callable, List, Set, Tuple
 
 from psij_ext.core import checks
 from psij_ext.core.interfaces import JobExecutorConfig
@@ -21,6 +21,7 @@ from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.journal import Journal
 from psij_ext.runtime.monitor import StatusMonitor
+from psij_ext.runtime.private import alone_in
 from psij_ext.runtime.settlement import OpenSubmission, Origins, give_up, settle_by_folders, settle_by_origins
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,8 @@ class RecoveringExecutor(ReturningExecutor):
         job is found with the scheduler, or it is revoked, so that it will never run; such a job is NEW, and may be
         submitted again. A submission whose outcome the scheduler does not tell now is left for the next time.
 
-        Jobs of processes that still run are left to them, as far as that can be told.
+        Jobs of processes that still run are left to them, as far as that can be told. Where several processes call this
+        at the same moment, each job is given to one of them.
 
         :param session: the session that the jobs were submitted in; if None, that of this executor's configuration.
         :return: the jobs, with their own ids and specs, in the order of their submission.
@@ -75,6 +77,18 @@ class RecoveringExecutor(ReturningExecutor):
             the next time.
         """
         wanted = self.config.session if session is None else checks.nonempty_text('recover: session', session)
+        with alone_in(self.work_directory):
+            recovered, followed = self._take_what_is_left(wanted)
+        self._come_back(followed)
+        return recovered
+
+    # -- the steps
+
+    def _take_what_is_left(self, wanted: str | None) -> Tuple[List[Job], List[Followed]]:
+        """Be the process that looks after the jobs of a session that nobody looks after.
+
+        :return: all of them, and those among them that were submitted.
+        """
         left = [(journal, folder) for journal, folder in read_journals(job_folders(self.work_directory))
                 if self._is_left(journal) and (journal.submission or {}).get('session') == wanted]
         self._settle_open(dict.fromkeys(folder.submission for journal, folder in left if journal.is_open))
@@ -95,10 +109,7 @@ class RecoveringExecutor(ReturningExecutor):
                 self._index_again(job, journal)
                 job._bind(self)
                 followed.append(self._taken_up(job, journal.native_id, folder, journal))
-        self._come_back(followed)
-        return recovered
-
-    # -- the steps
+        return recovered, followed
 
     def _take_over(self, folder: JobFolder, native_id: str) -> None:
         """Be the process that looks after a job."""

@@ -100,6 +100,9 @@ class ReturningExecutor(FollowingExecutor):
         """
         known = [folder for folder in folders if folder.read_journal().native_id is not None]
         seen = self._look([remember(folder, self) for folder in known], usage)
+        for folder in known:
+            if folder.submission is not folder:
+                self._shared_folders[seen.jobs[folder.job_id]] = folder
         for job_id in seen.kept:
             job = seen.jobs[job_id]
             if job.exit_info is not None:

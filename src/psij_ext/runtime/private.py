@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import logging
 import os
 import secrets
 import shutil
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from psij_ext.exceptions import FolderUnreadable, PsijExtError
@@ -20,6 +22,7 @@ NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL)
 _OF_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 # Links are not followed, and of a pipe in a file's place nobody waits for the other end.
 _CAREFULLY = os.O_NOFOLLOW | os.O_NONBLOCK
+_LOCK = '.lock'
 
 # -- folders
 
@@ -87,6 +90,23 @@ def check_private(folder: Path) -> None:
         raise PsijExtError(
             f'The work directory {folder} lies in a folder that belongs to somebody else or that anybody can write to, '
             'who could put another in its place. Choose another work_directory, such as a folder of your own in there.')
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Be the only one of this user's processes that is here at this time, for the same folder; others wait.
+
+    Where the file system knows no locks nobody waits.
+    """
+    descriptor = None
+    try:
+        with contextlib.suppress(OSError):
+            descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | _CAREFULLY, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 # -- files
