@@ -29,7 +29,7 @@ def rows(others: str) -> list[Row]:
     :param others: the Python that has the other libraries.
     """
     measured = []
-    set_partition('OverSubscribe=FORCE:8')  # with 128 processors, so that 1,000 jobs run at a time
+    set_partition('OverSubscribe=NO')
     theirs = Flight('others.py', 'ends', SIZES[0], python=others)
     for size in SIZES:
         ours = Flight('flight.py', size)
