@@ -29,7 +29,7 @@ def rows(others: str) -> list[Row]:
     :param others: the Python that has the other libraries.
     """
     measured = []
-    set_partition('OverSubscribe=FORCE:8')  # with 128 processors, so that 1,000 jobs run at a time
+    set_partition('OverSubscribe=NO')
     theirs = Flight('others.py', 'ends', SIZES[0], python=others)
     for size in SIZES:
         ours = Flight('flight.py', size)
@@ -40,7 +40,7 @@ def rows(others: str) -> list[Row]:
         allowed = 2 + int(ours.seconds / INTERVAL)
         measured.append(Row(
             f'queries from the submission of {size} jobs to the last callback',
-            f'{ours.queries} in {ours.seconds:.0f} s', f'{allowed}: 2 and one each {INTERVAL:.0f} s',
+            f'{ours.queries} in {ours.seconds:.0f} s ({ours.asked})', f'{allowed}: 2 and one each {INTERVAL:.0f} s',
             ours.queries / allowed, 1.0))
         if size == SIZES[0]:
             crowd = Flight('flight.py', size, 'at_once')
@@ -73,6 +73,7 @@ class Flight:
         self.p99 = statistics.quantiles(told['late'], n=100)[98]
         self.commands = sum(commands.values())
         self.queries = sum(commands[name] for name in QUERIES)
+        self.asked = ', '.join(f'{name} {commands[name]}' for name in QUERIES if commands[name])
 
 
 def ends(count: int, is_paced: bool) -> dict[str, object]:

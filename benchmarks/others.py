@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shutil
 import sys
 import tempfile
 import time
@@ -83,4 +84,5 @@ def submitit_executor(at_once: int) -> submitit.AutoExecutor:
 if __name__ == '__main__':
     measure = {'submissions': submissions, 'ends': ends}[sys.argv[1]]
     print(json.dumps(measure(*map(int, sys.argv[2:]))), flush=True)
+    shutil.rmtree(FOLDER, ignore_errors=True)
     os._exit(0)  # psij-python's threads do not end by themselves

@@ -15,7 +15,7 @@ JOBS = 10_000
 MEMORY_LIMIT = 60e6
 CPU_LIMIT = 0.01
 SECONDS_TO_BEGIN = 5.0
-SECONDS = 90.0
+SECONDS = 60.0
 
 
 def rows() -> list[Row]:

@@ -191,6 +191,11 @@ def test_the_door_tells_scripts_where_hints_are_heard(tmp_path: Path, listener: 
         another.bind(tuple(listener.addresses[0]))  # it is free again
 
 
+def test_a_mailbox_is_looked_into_less_often_where_hints_are_heard(tmp_path: Path, listener: Listener) -> None:
+    assert Mailbox(tmp_path).seconds_between_looks == 0.02  # within the 50 ms in which an end is to be told
+    assert Mailbox(tmp_path, listener).seconds_between_looks == 0.1  # within the 500 ms for the slowest
+
+
 def test_without_a_mailbox_nobody_listens(tmp_path: Path) -> None:
     (tmp_path / '.mailboxes').symlink_to(tmp_path)
     hints, before = Hints('test', lambda: None), open_things()

@@ -29,6 +29,9 @@ _DOOR = '.door'
 # A folder on a local disk is read in microseconds; each read of a remote one may be a message to a busy
 # server.
 _SECONDS_BETWEEN_LOCAL_LOOKS = 0.02
+# Where hints are heard as well, only what was lost of them is found so; to look for it 50 times a second took 1.5 % of
+# a core (measured with 10,000 jobs that wait).
+_SECONDS_BETWEEN_LOOKS_WHILE_LISTENING = 0.1
 _SECONDS_BETWEEN_REMOTE_LOOKS = 1.0
 
 
@@ -43,7 +46,8 @@ class Mailbox:
         check_own_folder(self.path.parent)
         make_folder(self.path)
         self.seconds_between_looks = (
-            _SECONDS_BETWEEN_REMOTE_LOOKS if is_on_network(self.path) else _SECONDS_BETWEEN_LOCAL_LOOKS)
+            _SECONDS_BETWEEN_REMOTE_LOOKS if is_on_network(self.path)
+            else _SECONDS_BETWEEN_LOCAL_LOOKS if listener is None else _SECONDS_BETWEEN_LOOKS_WHILE_LISTENING)
         if listener is not None:
             self._show_door(listener.addresses)
 
