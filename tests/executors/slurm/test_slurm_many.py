@@ -21,6 +21,17 @@ AN_HOUR = 3600
 HELD = JobAttributes(custom_attributes={'slurm.hold': None})
 
 
+class NotingRunner(SubprocessRunner):
+    """Notes what it runs. No other executor has it, so that its executor has a monitor of its own."""
+
+    def __init__(self, ran: list[str]) -> None:
+        self._ran = ran
+
+    def run(self, argv: Sequence[str], **options: Any) -> CommandResult:
+        self._ran.append(argv[0])
+        return super().run(argv, **options)
+
+
 @pytest.fixture(scope='module')
 def cluster() -> Iterator[Cluster]:
     made = Cluster('MaxArraySize=11')
@@ -39,15 +50,9 @@ def executor(
         cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ran: list[str]) -> Iterator[SlurmJobExecutor]:
     for name, value in cluster.variables.items():
         monkeypatch.setenv(name, value)
-    real = SubprocessRunner.run
-
-    def run(self: SubprocessRunner, argv: Sequence[str], **options: Any) -> CommandResult:
-        ran.append(argv[0])
-        return real(self, argv, **options)
-
-    monkeypatch.setattr(SubprocessRunner, 'run', run)
     with SlurmJobExecutor(config=SlurmExecutorConfig(
             work_directory=tmp_path, queue_polling_interval=AN_HOUR, initial_queue_polling_delay=AN_HOUR)) as made:
+        made.runner = NotingRunner(ran)
         yield made
 
 
