@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import gc
 import json
-import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from following import CHANGES_A_ROUND, ROUNDS, ReplayedSlurm
+from following import ReplayedSlurm, time_of_a_round
 from measure import Row, in_a_process, resident_memory
 
 from psij_ext import Job, JobExecutor, JobSpec
@@ -74,15 +73,7 @@ def follow(count: int) -> dict[str, float]:
             monitor.poll_once(now + 3600)  # the first one looks at every job
             gc.collect()
             memory = resident_memory() - before
-            times = []
-            for number in range(ROUNDS):
-                scheduler.start_some(CHANGES_A_ROUND)
-                began = time.process_time()
-                b''.join(scheduler.row(*each) for each in enumerate(scheduler.running, 1))
-                answered = time.process_time()
-                monitor.poll_once(now + 7200.0 * (number + 2))
-                times.append(time.process_time() - answered - (answered - began))
-    return {'round': statistics.median(times), 'memory': memory}
+            return {'round': time_of_a_round(scheduler, monitor, now), 'memory': memory}
 
 
 if __name__ == '__main__':

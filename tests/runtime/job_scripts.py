@@ -41,6 +41,22 @@ def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
         time.sleep(0.005)
 
 
+def write_script(folder: JobFolder, directives: str, context: Mapping[str, object], carried: Mapping[str, str] | None,
+                 replaced: Mapping[str, str] | None) -> None:
+    """Write a script into a folder.
+
+    :param carried: the environment that it brings along.
+    :param replaced: what stands in place of parts of it.
+    """
+    script = full_script(directives, {**context, 'carries_environment': carried is not None})
+    if carried is not None:
+        folder.write_environment(export_lines(carried))
+    for text, instead in (replaced or {}).items():
+        assert text in script
+        script = script.replace(text, instead)
+    folder.write_script(script)
+
+
 class Scripted:
     """A job's script, to be run by bash as a scheduler would run it."""
 
@@ -53,13 +69,7 @@ class Scripted:
         self.job.spec = make_absolute(spec, root)
         context = script_context(
             self.job, launcher or SingleLauncher(), folder=self.folder.path, nonce='n', mailbox=self.mailbox)
-        script = full_script(DIRECTIVES, {**context, 'carries_environment': carried is not None})
-        if carried is not None:
-            self.folder.write_environment(export_lines(carried))
-        for text, instead in (replaced or {}).items():
-            assert text in script
-            script = script.replace(text, instead)
-        self.folder.write_script(script)
+        write_script(self.folder, DIRECTIVES, context, carried, replaced)
         self.script, self.output = self.folder.script_path, self.folder.scheduler_output_path
         self._started: list[subprocess.Popen[bytes]] = []
 
@@ -128,13 +138,7 @@ class ScriptedArray:
         context, self.table = array_context(
             [Job(make_absolute(spec, root)) for spec in specs], launcher or SingleLauncher(), folder=self.folder.path,
             nonce='n', mailbox=self.mailbox)
-        script = full_script(ARRAY_DIRECTIVES, {**context, 'carries_environment': carried is not None})
-        if carried is not None:
-            self.folder.write_environment(export_lines(carried))
-        for text, instead in (replaced or {}).items():
-            assert text in script
-            script = script.replace(text, instead)
-        self.folder.write_script(script)
+        write_script(self.folder, ARRAY_DIRECTIVES, context, carried, replaced)
         (self.folder.path / TASKS).write_bytes(self.table)
 
     def start(self, index: int | str, array_id: str = '12', env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:

@@ -136,7 +136,7 @@ def _elements(jobs: Sequence[KnownJob], word: str) -> list[KnownJob]:
     """Return the elements of the array that its scheduler calls so, as `12` or `77[]`; of the newest one."""
     arrays: dict[JobFolder, list[KnownJob]] = defaultdict(list)
     for job in jobs:
-        if job.folder.submission is not job.folder:
+        if job.folder.is_shared:
             arrays[job.folder.submission].append(job)
     named = [elements for array, elements in arrays.items()
              if f'{array.read_journal().native_id}.'.startswith((f'{word}.', f'{word};'))]

@@ -6,11 +6,13 @@ import math
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from psij_ext.core import checks
 from psij_ext.core.attributes import JobAttributes
 
 Decorated = TypeVar('Decorated', bound=Callable[..., Any])
@@ -77,12 +79,6 @@ def _reader(read: Callable[[Any], Any]) -> Callable[[click.Context, click.Parame
     return read_given
 
 
-def _finite(seconds: float) -> float:
-    if not math.isfinite(seconds):
-        raise ValueError(f'{seconds} is no number of seconds')
-    return seconds
-
-
 _path = click.Path(path_type=Path)
 _count = click.IntRange(min=1)
 
@@ -125,8 +121,9 @@ _JOB_OPTIONS = (
 )
 
 _SUBMISSION_OPTIONS = (
-    click.option('--retry', type=click.FloatRange(min=0), callback=_reader(_finite), metavar='SECONDS', default=60,
-                 show_default=True, help='For how long to try again where the scheduler is busy or gives no answer.'),
+    click.option('--retry', type=click.FloatRange(min=0), callback=_reader(partial(checks.number, 'seconds')),
+                 metavar='SECONDS', default=60, show_default=True,
+                 help='For how long to try again where the scheduler is busy or gives no answer.'),
     click.option('--key', metavar='TEXT', help='A name for this submission: where one was made under it before, '
                  'its job is followed, and nothing is submitted.'),
     click.option('--after-ok', metavar='JOB', multiple=True, help='Begin when this job has completed; if it does not, '

@@ -101,7 +101,7 @@ class ReturningExecutor(FollowingExecutor):
         known = [folder for folder in folders if folder.read_journal().native_id is not None]
         seen = self._look([remember(folder, self) for folder in known], usage)
         for folder in known:
-            if folder.submission is not folder:
+            if folder.is_shared:
                 self._shared_folders[seen.jobs[folder.job_id]] = folder
         for job_id in seen.kept:
             job = seen.jobs[job_id]
@@ -135,7 +135,7 @@ class ReturningExecutor(FollowingExecutor):
         job._set_native_id(native_id)
         if folder is None or folder.job_id != job.id:
             self._attached.add(job.id)
-        elif folder.submission is not folder:
+        elif folder.is_shared:
             self._shared_folders[job] = folder
         if folder is not None and job.spec is None:
             job.spec = read_spec(folder, journal)

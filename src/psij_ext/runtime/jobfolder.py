@@ -102,6 +102,11 @@ class JobFolder:
         return self
 
     @property
+    def is_shared(self) -> bool:
+        """Whether it is that of an element, which shares its files' place with others."""
+        return self.submission is not self
+
+    @property
     def jobs(self) -> Iterable[JobFolder]:
         """The folders of the jobs that were submitted together."""
         return (self,)
