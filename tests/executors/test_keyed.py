@@ -213,6 +213,55 @@ def test_who_submits_at_this_moment_is_waited_for(executor: SimpleExecutor, runn
     assert (job.native_id, runner.of('submit'), len(slept)) == ('9', [], 3)
 
 
+def test_who_submits_is_seen_to_do_so_at_each_moment(
+        executor: SimpleExecutor, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def looking(name: str) -> None:
+        call = getattr(os, name)
+
+        def look_first(*arguments: Any) -> Any:
+            if Keys(executor.work_directory).holder('k')[1] == job.id:
+                seen.append(JobFolder(executor.work_directory / job.id).read_journal().is_open)
+            return call(*arguments)
+
+        monkeypatch.setattr(os, name, look_first)
+
+    runner.answers['submit'] = result(b'busy', exit_code=1, stderr=b'busy')
+    executor.config.submit_retry_time = 10
+    slept: list[float] = []
+    executor.clock, executor.sleep = lambda: sum(slept), slept.append
+    job = date()
+    for name in ('write', 'ftruncate'):
+        looking(name)
+    with pytest.raises(SubmitException):
+        executor.submit(job, key='k')
+    assert len(runner.of('submit')) == len(slept) + 1 > 2
+    assert len(seen) > 5
+    assert all(seen)
+
+
+def test_of_two_that_submit_after_a_refusal_one_does(
+        executor: SimpleExecutor, runner: FakeRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner.answers['submit'] = result(b'no', exit_code=1)
+    first, second = date(), date()
+    with pytest.raises(SubmitException):
+        executor.submit(first, key='k')
+    runner.answers['submit'] = begins
+    take, others = Keys.take, [lambda: executor.submit(first, key='k')]
+
+    def take_late(*arguments: Any) -> bool:
+        if others:
+            others.pop()()
+        return take(*arguments)
+
+    monkeypatch.setattr(Keys, 'take', take_late)
+    with opened(tmp_path, runner) as another:
+        another.submit(second, key='k')
+    assert len(runner.of('submit')) == 2
+    assert first.native_id == second.native_id == '1'
+
+
 def test_nobody_is_waited_for_for_ever(executor: SimpleExecutor, runner: FakeRunner) -> None:
     cut_short(executor, living())
     slept: list[float] = []

@@ -128,10 +128,9 @@ def test_planted_links_are_not_written_through(folder: JobFolder, tmp_path: Path
     for name in ('journal', 'script', 'environment', 'followers'):
         (folder.path / name).symlink_to(victim)
     for append in (lambda: folder.set_native_id('12'), folder.note_cancel, lambda: folder.write_end({}),
-                   lambda: folder.add_follower(Path('/box'))):
+                   lambda: folder.open_journal({}, '{}'), lambda: folder.add_follower(Path('/box'))):
         with pytest.raises(OSError, match='symbolic'):
             append()
-    folder.open_journal({}, '{}')
     folder.write_script('theirs')
     folder.write_environment('theirs')
     assert victim.read_text() == 'mine'

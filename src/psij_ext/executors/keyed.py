@@ -49,9 +49,8 @@ class KeyedExecutor(RecoveringExecutor):
         pauses = Pauses(self._longest_wait, self.clock, _FIRST_PAUSE, _LONGEST_PAUSE)
         while True:
             generation, holder = keys.holder(key)
-            if holder == job.id:
-                return None
-            folder = None if holder is None else JobFolder(self.work_directory / holder)
+            # A job that had the key and was refused takes the next generation, too: another process may be at it.
+            folder = None if holder in (None, job.id) else JobFolder(self.work_directory / holder)
             journal = Journal({}) if folder is None else folder.read_journal()
             if folder is not None and journal.native_id is not None:
                 if not (resubmit_failed and self._has_failed(folder)):

@@ -130,6 +130,7 @@ class SubmittingExecutor(SettlingExecutor):
             copied.spec = spec
             folder = self._make_folder(job.id)
             if key is not None:
+                # Before the key is taken, so that whoever finds that it is sees a submission under way.
                 self._write_record(folder, spec, new_nonce(), key)
                 other = self._find_by_key(key, job, resubmit_failed)
                 if other is not None:

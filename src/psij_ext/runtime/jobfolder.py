@@ -144,10 +144,12 @@ class JobFolder:
     def open_journal(self, record: Mapping[str, object], spec: str) -> None:
         """Keep what must be known when this process is gone: who submits what, and under which nonce.
 
+        What was known of an earlier attempt holds no more, but is there at each moment until then.
+
         :param record: the submission; `job_id` is the name of this folder.
         :param spec: the serialized spec.
         """
-        self._write('journal', Journal.line(submission=record, spec=spec))
+        self._append('journal', Journal.line(submission=record, spec=spec))
         self._nonce = Journal({'submission': record}).nonce
 
     def read_journal(self) -> Journal:

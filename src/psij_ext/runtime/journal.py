@@ -1,6 +1,7 @@
 """The journal of a job: what the submitting side knows, in one file that is only ever added to.
 
 A line is a JSON object; the newest entry of each name counts, and a line that was cut short by a crash is passed over.
+What became of an attempt to submit no longer counts once there is a next one.
 One file and not one for each fact, because making a file costs more than all else that a submission needs of us.
 """
 
@@ -10,6 +11,9 @@ import json
 from collections.abc import Mapping
 
 from psij_ext.core.dependencies import Dependencies
+
+# What is said of a submission that came to nothing.
+_OF_AN_ATTEMPT = ('not_submitted', 'reported')
 
 
 class Journal:
@@ -34,6 +38,9 @@ class Journal:
             except (RecursionError, ValueError):
                 continue
             if isinstance(entry, dict):
+                if 'submission' in entry:
+                    for name in _OF_AN_ATTEMPT:
+                        entries.pop(name, None)
                 entries.update(entry)
         return cls(entries)
 
