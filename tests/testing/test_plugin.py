@@ -102,7 +102,7 @@ def test_a_conftest_may_start_a_scheduler(run, pytester):
     assert (pytester.path / 'trace').read_text() == 'asked for slurm\n'
 
 
-def test_options_reach_every_job(pytester):
+def test_options_reach_every_job(pytester, monkeypatch):
     pytester.makepyfile('''
         from datetime import timedelta
         from psij_ext.core.attributes import JobAttributes
@@ -117,10 +117,7 @@ def test_options_reach_every_job(pytester):
             shared = request.config.invocation_params.dir / 'shared'
             assert str(execparams.folder).startswith(f'{shared}/psij-ext-tests-')
     ''')
-    pytester.makeconftest('''
-        from psij_ext.testing import plugin
-        plugin.why_silent = lambda name: None
-    ''')
+    monkeypatch.setattr('psij_ext.testing.plugin.why_silent', lambda name: None)
     (pytester.path / 'shared').mkdir()
     result = pytester.runpytest_inprocess(
         '-p', 'psij_ext.testing', '--executors=slurm', '--queue-name=fast', '--account=physics', '--max-walltime=1:00',
