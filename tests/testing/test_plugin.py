@@ -233,3 +233,15 @@ def test_a_plugin_that_is_not_finished_is_named_and_the_others_work(pytester, co
     result = pytester.runpytest_inprocess('-p', 'psij_ext.testing', '-v', '--executors=auto')
     assert 'test_name[local] PASSED' in result.stdout.str()
     assert 'mine' not in result.stdout.str().partition('collected')[2].replace('psij_ext', '')
+
+
+@pytest.mark.parametrize(('executor', 'options', 'said'), [
+    ("'nosuch'", ['-p', 'psij_ext.testing'], "TestMine.executor: There is no executor 'nosuch'. Known: *"),
+    ('dict', ['-p', 'psij_ext.testing'], 'TestMine.executor is the name of an installed executor, not *dict*'),
+    ("'local'", [], 'TestMine needs a plugin of pytest: addopts = "-p psij_ext.testing"')])
+def test_a_class_that_cannot_run_says_why_once(pytester, executor, options, said):
+    pytester.makepyfile('from psij_ext.testing import ExecutorConformance\n'
+                        f'class TestMine(ExecutorConformance): executor = {executor}')
+    result = pytester.runpytest_inprocess(*options)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([said])

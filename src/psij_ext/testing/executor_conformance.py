@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import pytest
+
 from psij_ext.testing.conformance import (
     test_arrays,
     test_cancelling,
@@ -43,6 +45,12 @@ class ExecutorConformance:
     """
 
     executor: ClassVar[str] = ''
+
+    @classmethod
+    def pytest_generate_tests(cls, metafunc: pytest.Metafunc) -> None:
+        """Say that the plugin is missing, before each test fails for the lack of it."""
+        if not metafunc.config.pluginmanager.has_plugin('psij_ext.testing.plugin'):
+            pytest.fail(f'{cls.__name__} needs a plugin of pytest: addopts = "-p psij_ext.testing"', pytrace=False)
 
 
 for _module in _MODULES:

@@ -92,9 +92,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             config.stash[_choices] = []
             config.stash[_mistake] = error
     mark = metafunc.definition.get_closest_marker('conformance')
-    own = metafunc.cls.executor if metafunc.cls is not None and issubclass(metafunc.cls, ExecutorConformance) else ''
-    chosen = select(read_choices(own) if own else config.stash[_choices], **(mark.kwargs if mark else {}))
+    choices = _own_choices(metafunc.cls) or config.stash[_choices]
+    chosen = select(choices, **(mark.kwargs if mark else {}))
     metafunc.parametrize('execparams', chosen or [_NOWHERE], ids=str, indirect=True)
+
+
+def _own_choices(kind: object) -> list[Choice]:
+    """Return the executors that a class of tests names itself."""
+    if not (isinstance(kind, type) and issubclass(kind, ExecutorConformance) and kind.executor):
+        return []
+    if not isinstance(kind.executor, str):
+        pytest.fail(f'{kind.__name__}.executor is the name of an installed executor, not {kind.executor!r}; '
+                    '`psij-ext executors` shows the names', pytrace=False)
+    try:
+        return read_choices(kind.executor, f'{kind.__name__}.executor')
+    except pytest.UsageError as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 def select(choices: list[Choice], not_on: tuple[str, ...] = (), launchers: tuple[str, ...] = (),
