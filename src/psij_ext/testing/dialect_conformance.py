@@ -9,7 +9,6 @@ from typing import ClassVar
 
 import pytest
 
-from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.exceptions import CommandError, ParseError
 from psij_ext.executors.batch.base import BatchSchedulerExecutor
 from psij_ext.runtime.command import CommandResult
@@ -71,7 +70,7 @@ class DialectConformance:
         faults = [why] if kind is None else [*dialect_faults.missing_methods(kind)]
         if kind is None or faults:
             pytest.fail('\n'.join(faults), pytrace=False)
-        with kind(config=JobExecutorConfig(work_directory=tmp_path)) as made:
+        with kind(config=kind.config_class(work_directory=tmp_path)) as made:
             yield made
 
     def test_methods(self, dialect: BatchSchedulerExecutor) -> None:

@@ -74,7 +74,10 @@ def _native_id(text: str) -> str:
 
 
 def _submit(queue: Queue, arguments: argparse.Namespace) -> None:
-    script = arguments.script.read_bytes()
+    try:
+        script = arguments.script.read_bytes()
+    except OSError as error:
+        raise Refused(_REFUSED, f'the script cannot be read: {error}') from error
     given = {option: value for option in _OPTIONS if (value := getattr(arguments, option)) is not None}
     options = _checked(queue, {**_directives(script), **given})
     if len(queue.ids(WAITING)) >= queue.site['most_waiting']:
