@@ -10,7 +10,7 @@ import pytest
 
 from psij_ext.exceptions import PsijExtError
 from psij_ext.plugins import Registry, executors, launchers
-from psij_ext.testing.execparams import make_executor
+from psij_ext.testing.making import make_executor
 
 # A scheduler that is there answers far sooner; one that hangs shall not hold up those who only ask what is there.
 _SECONDS_TO_ANSWER = 20.0

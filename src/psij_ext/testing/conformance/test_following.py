@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 from datetime import timedelta
 from psij_ext.core.job import Job
-from psij_ext.testing.execparams import make_executor
+from psij_ext.testing.making import make_executor
 name, native_id, work_directory, seconds = sys.argv[1:]
 with make_executor(name, work_directory=Path(work_directory), queue_polling_interval=1.0,
                    initial_queue_polling_delay=0.2) as executor:
