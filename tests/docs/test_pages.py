@@ -28,6 +28,10 @@ import psij_ext
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(page for page in (ROOT / 'docs').rglob('*.rst') if '_build' not in page.parts)
 IN_A_CLONE = [ROOT / 'README.rst', ROOT / 'docs' / 'getting-started.rst']
+# What an installation makes commands of; none of them finds modules in the present folder, as `python -m` would.
+ENTRY_POINTS = {'psij-ext': ('psij_ext.cli', 'main'), 'pytest': ('pytest', 'console_main')}
+# The scheduler that stands for others.
+DIRQ = ROOT / 'examples' / 'plugin' / 'src'
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # What is only shown, where it has no caption.
 SHOWN = ('json', 'mustache', 'text', 'toml')
@@ -96,22 +100,25 @@ def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     commands, home, here = (tmp_path / name for name in ('bin', 'home', 'here'))
     for folder in (commands, home, here):
         folder.mkdir()
-    for name, words in (('python', ''), ('pip', '-m pip'), ('psij-ext', '-m psij_ext')):
-        put(commands / name, f'exec {sys.executable} {words} "$@"')
+    for name, (module, function) in ENTRY_POINTS.items():
+        put(commands / name, 'import sys', f"sys.path.append('{ROOT}/src')", f'from {module} import {function} as main',
+            'sys.exit(main())', shell=sys.executable)
+    put(commands / 'python', f'PYTHONPATH=${{PYTHONPATH:+$PYTHONPATH:}}{ROOT}/src exec {sys.executable} "$@"')
+    put(commands / 'dirq', f'PYTHONPATH={DIRQ} exec {sys.executable} -m psij_dirq.scheduler.commands "$@"')
     for name in os.environ:
         if name.startswith(('PSIJ_EXT_', 'XDG_')):
             monkeypatch.delenv(name)
     monkeypatch.setenv('HOME', str(home))
     monkeypatch.setenv('PATH', f'{commands}{os.pathsep}{os.environ["PATH"]}')
-    monkeypatch.setenv('PYTHONPATH', str(ROOT / 'src'))
+    monkeypatch.delenv('PYTHONPATH', raising=False)
     monkeypatch.setenv('PSIJ_EXT_EXECUTOR', 'local')
     monkeypatch.chdir(here)
     return here
 
 
-def put(program: Path, script: str) -> None:
+def put(program: Path, *lines: str, shell: str = '/bin/sh') -> None:
     program.parent.mkdir(exist_ok=True)
-    program.write_text(f'#!/bin/sh\n{script}\n')
+    program.write_text('\n'.join([f'#!{shell}', *lines, '']))
     program.chmod(0o755)
 
 
