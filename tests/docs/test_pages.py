@@ -34,7 +34,7 @@ ENTRY_POINTS = {'psij-ext': ('psij_ext.cli', 'main'), 'pytest': ('pytest', 'cons
 DIRQ = ROOT / 'examples' / 'plugin' / 'src'
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # What is only shown, where it has no caption.
-SHOWN = ('json', 'mustache', 'text', 'toml')
+SHOWN = ('text', 'toml')
 SECONDS = 120
 
 

@@ -111,7 +111,7 @@ class _Template:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         source = ''.join(path.read_text(encoding='utf-8') for path in paths)
-        self._parsed = pystache.parse(source)
+        self._parsed = parse(source)
         tags = _TAG.findall(source)
         self._keys = sorted({key for _, key in tags} - {'.'})
         self._looks_into_objects = any('.' in key for key in self._keys)
@@ -173,6 +173,23 @@ class _Template:
                 marked[self._keys[place]] = [*islice(marks, told[1])]
         pieces = str(_RENDERER.render(self._parsed, marked)).split(_MARK)
         return pieces, [int(number) for number in pieces[1::2]]
+
+
+def parse(source: str) -> Any:
+    """Parse a template. Of one with a section that is not closed, pystache drops all that stands before.
+
+    :raises ParsingError: if it has a syntax error.
+    """
+    still_open: list[str] = []
+    for kind, key in _TAG.findall(source):
+        if kind and kind in '#^':
+            still_open.append(key)
+        elif kind == '/' and still_open[-1:] == [key]:
+            still_open.pop()
+    parsed = pystache.parse(source)  # which says what is closed and not open
+    if still_open:
+        raise ParsingError(f'the section {still_open[-1]} is not closed')
+    return parsed
 
 
 @functools.cache

@@ -121,15 +121,16 @@ class DialectConformance:
 
     def test_failed_query(self, dialect: BatchSchedulerExecutor) -> None:
         """A status command that failed tells nothing about any job; if it told of none, all would seem to be gone."""
-        failed = CommandResult(('status',), 127, b'', b'command not found\n')
-        with _explained(dialect, 'a status command that failed with exit code 127'):
-            try:
-                seen = dialect.parse_status(failed)
-            except (ParseError, CommandError):
-                return
-        pytest.fail(f'{dialect_faults.place_of(type(dialect))} takes a status command that failed (exit code 127, '
-                    f'"command not found") for an answer about {len(seen)} jobs; it must raise '
-                    'psij_ext.exceptions.ParseError', pytrace=False)
+        for words in (b'command not found\n', b''):
+            failed = CommandResult(('status',), 127, b'', words)
+            with _explained(dialect, 'a status command that failed with exit code 127'):
+                try:
+                    seen = dialect.parse_status(failed)
+                except (ParseError, CommandError):
+                    continue
+            pytest.fail(f'{dialect_faults.place_of(type(dialect))} takes a status command that failed (exit code 127, '
+                        f'{words!r} on standard error) for an answer about {len(seen)} jobs; it must raise '
+                        'psij_ext.exceptions.ParseError', pytrace=False)
 
     def test_commands(self, dialect: BatchSchedulerExecutor) -> None:
         """Commands are lists of words, and name the jobs that they are about."""

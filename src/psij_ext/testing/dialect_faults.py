@@ -93,16 +93,21 @@ def script_faults(dialect: BatchSchedulerExecutor, folder: Path) -> Iterator[str
     if template is not None and 'psij_native_id=' not in template.read_text(encoding='utf-8'):
         yield (f'{template} does not say in which variable the scheduler gives a job its id; a line such as '
                'psij_native_id=$PBS_JOBID is missing')
+    told: set[str] = set()
     for what, spec in _specs(dialect):
         job = Job(make_absolute(spec, folder))
         try:
             script, _ = dialect.render(job, JobFolder(folder / 'job'), 'nonce')
         except InvalidJobException as error:
             # What a scheduler cannot express is refused; that has no other error behind it.
-            if error.exception is not None or what == _NOTHING:
-                yield f'{place_of(kind)}: a job with {what}: {error}'
-            continue
-        yield from (f'{place_of(kind)}: the script of a job with {what} {fault}' for fault in _faults_of_script(script))
+            faults = [str(error)] if error.exception is not None or what == _NOTHING else []
+        else:
+            faults = [f'its script {fault}' for fault in _faults_of_script(script)]
+        # Of what is wrong with all jobs, the first is enough.
+        for fault in faults:
+            if fault not in told:
+                yield f'{place_of(kind)}: a job with {what}: {fault}'
+        told.update(faults)
 
 
 _NOTHING = 'nothing but a command'

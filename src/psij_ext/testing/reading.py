@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Dict
 
@@ -97,7 +97,7 @@ def read(dialect: BatchSchedulerExecutor, recording: Recording) -> Outcome:
     if kind in ('status', 'single status', 'accounting'):
         parse = {'status': dialect.parse_status, 'single status': dialect.parse_single_status,
                  'accounting': dialect.parse_accounting}[kind]
-        return _jobs(parse(result)) or {NOTHING: {}}
+        return _jobs(parse(result), recording.native_ids) or {NOTHING: {}}
     if kind == 'cancel':
         return {_cancelled(dialect, recording): {}}
     if kind == 'list':
@@ -123,8 +123,11 @@ def _cancelled(dialect: BatchSchedulerExecutor, recording: Recording) -> str:
     return 'done'
 
 
-def _jobs(seen: Mapping[str, Observation]) -> Outcome:
-    return {native_id: _job(each) for native_id, each in seen.items()}
+def _jobs(seen: Mapping[str, Observation], asked: Sequence[str]) -> Outcome:
+    """Write what was seen of each job; other spellings of the ids that were asked for are left out."""
+    named = [seen[native_id] for native_id in asked if native_id in seen]
+    return {native_id: _job(each) for native_id, each in seen.items()
+            if native_id in asked or not any(each is other for other in named)}
 
 
 def _job(seen: Observation) -> dict[str, str]:
