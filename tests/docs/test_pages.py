@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(page for page in (ROOT / 'docs').rglob('*.rst') if '_build' not in page.parts)
 IN_A_CLONE = [ROOT / 'README.rst', ROOT / 'docs' / 'getting-started.rst']
 # What an installation makes commands of; none of them finds modules in the present folder, as `python -m` would.
-ENTRY_POINTS = {'psij-ext': ('psij_ext.cli', 'main'), 'pytest': ('pytest', 'console_main')}
+ENTRY_POINTS = {'psij-ext': ('psij_ext.cli', 'main'), 'pytest': ('pytest', 'main')}
 # The scheduler that stands for others.
 DIRQ = ROOT / 'examples' / 'plugin' / 'src'
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
