@@ -2,7 +2,7 @@
 
 The context of such a script has beside what our own templates use:
 
-* `job`: the job, with `job.name` and all of `job.spec`;
+* `job`: the job, with `job.name`, if it was given one, and all of `job.spec`;
 * `custom_attributes`: by prefix, a list of `key` and `value`, as `custom_attributes.pbs`;
 * `env`: the spec's environment as a list of `name` and `value`;
 * `formatted_job_duration`: the wall time, as `_format_duration` of the executor writes it;
@@ -72,7 +72,7 @@ def foreign_context(dialect: SchedulerDialect, job: Job, spec: JobSpec, own: Map
     seen = _View(spec, resources=spec.resources or ResourceSpecV1(),
                  attributes=_View(attributes, duration=duration, custom_attributes=by_prefix))
     return {
-        'job': _View(job, name=spec.name, spec=seen),
+        'job': _View(job, name=spec.held()['name'], spec=seen),
         'custom_attributes': by_prefix,
         'env': [{'name': name, 'value': value} for name, value in (spec.environment or {}).items()],
         'formatted_job_duration': dialect._format_duration(duration),

@@ -239,6 +239,7 @@ class SchedulerSubmission(SchedulerDialect, ArraySubmittingExecutor):
             begun = folder.begun_as()
             if begun is None:
                 raise failure
+            logger.warning('The job has begun as %s, as its own script says: %s', begun, failure)
             return begun
         try:
             native_id = folder.revoke(nonce)
