@@ -12,11 +12,24 @@ from typing import Any
 
 import pytest
 
-from psij_ext import ExitReason, Job, JobAttributes, JobExecutor, JobSpec, JobState, ResourceSpecV1, StageOut
+from psij_ext import (
+    ExitReason,
+    Job,
+    JobAttributes,
+    JobExecutor,
+    JobSpec,
+    JobState,
+    JobStatus,
+    ResourceSpecV1,
+    StageOut,
+)
+from psij_ext.core.observation import Observation
 from psij_ext.exceptions import InvalidJobException, SubmitException, SubmitUncertain
 from psij_ext.executors.batch import BatchSchedulerExecutor, BatchSchedulerExecutorConfig
+from psij_ext.runtime.evidence import Evidence, Patience, Presence
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.judgement import judge
 from psij_ext.runtime.settlement import OpenSubmission, settle_by_folders
 from psij_ext.testing.simulated import SimulatedPBS
 
@@ -234,6 +247,55 @@ def test_an_exit_code_counts_for_one_run(tmp_path: Path) -> None:
     followed.read_folder(2.0)
     assert followed.exit_record is not None
     assert (followed.exit_record.attempt, followed.exit_record.exit_code) == (2, 7)
+
+
+@pytest.fixture
+def forgetful(executor: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An executor that calls every job completed that is over, as the first one of PSI/J's tutorial does."""
+    parse = executor.parse_status_output
+
+    def parse_status_output(exit_code: int, out: str) -> dict[str, JobStatus]:
+        return {native_id: JobStatus(JobState.COMPLETED, message='Job finished') if status.final else status
+                for native_id, status in parse(exit_code, out).items()}
+
+    monkeypatch.setattr(executor, 'parse_status_output', parse_status_output)
+    executor.config.absence_grace = 0.5
+    return executor
+
+
+def test_the_exit_code_goes_before_what_the_scheduler_is_said_to_say(forgetful: Any) -> None:
+    job = run(forgetful, shell('exit 3'))
+    assert (job.status.state, job.status.exit_code) == (JobState.FAILED, 3)
+
+
+def test_a_job_that_left_no_exit_code_is_not_completed(forgetful: Any, pbs: SimulatedPBS) -> None:
+    job = shell('exec sleep 100')
+    forgetful.submit(job)
+    assert job.wait(WAIT, JobState.ACTIVE) is not None
+    pbs.run('qdel', str(job.native_id))
+    assert job.wait(WAIT) is not None
+    assert job.status.state is JobState.FAILED
+    assert "its script left no exit code: it did not come to its end. The scheduler says 'Job finished'." in str(
+        job.status.message)
+    assert job.exit_info is not None
+    assert job.exit_info.reason is ExitReason.LOST
+
+
+def judged(status: JobStatus, seconds: float, owes: bool = True) -> JobStatus | None:
+    evidence = Evidence(queue=Observation(status), queue_presence=Presence.FOUND, leaves_record=True,
+                        owes_exit_code=owes, traceless_for=seconds)
+    return judge(evidence, Patience(for_trace=9.0)).status
+
+
+def test_an_exit_code_is_waited_for() -> None:
+    completed = JobStatus(JobState.COMPLETED)
+    assert judged(completed, 8.0) is None
+    late = judged(completed, 9.0)
+    assert late is not None
+    assert late.state is JobState.FAILED
+    for certain in (JobStatus(JobState.COMPLETED, exit_code=0), JobStatus(JobState.FAILED), JobStatus(JobState.CANCELED)):
+        assert judged(certain, 0.0) is certain
+    assert judged(completed, 0.0, owes=False) is completed
 
 
 @pytest.mark.parametrize('text', ['', 'x', '1 2', '-1'])

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 FOLDER = 'psij-descriptors'
+# The lists of a module, and the group of entry points. psij-python reads the second list, too, and warns of descriptors
+# in it that are not its own.
 KINDS = {
-    'executor': ('__PSI_J_EXECUTORS__', 'psij_ext.executors'),
-    'launcher': ('__PSI_J_LAUNCHERS__', 'psij_ext.launchers'),
+    'executor': (('__PSIJ_EXT_EXECUTORS__', '__PSI_J_EXECUTORS__'), 'psij_ext.executors'),
+    'launcher': (('__PSIJ_EXT_LAUNCHERS__', '__PSI_J_LAUNCHERS__'), 'psij_ext.launchers'),
 }
 
 # A descriptor is foreign code: even if it calls sys.exit(), the other plugins must stay usable.
@@ -130,9 +132,9 @@ def _read_module(path: Path, root: Path | None, findings: dict[str, Findings]) -
     except ANY_FAULT:
         _add_fault(str(path), names, findings.values())
         return
-    for kind, (list_name, _) in KINDS.items():
+    for kind, (list_names, _) in KINDS.items():
         try:
-            for descriptor in content.get(list_name, ()):
+            for descriptor in (each for name in list_names for each in content.get(name, ())):
                 findings[kind].add(Entry(_checked(descriptor), str(path), root))
         except ANY_FAULT:
             _add_fault(str(path), names, [findings[kind]])

@@ -165,7 +165,8 @@ class Followed:
         ended = over or (in_accounting is not None and in_accounting.status.final)
         traceless = ended and current_record is None and not progress and self._never_began()
         preparing = ended and current_record is None and self._left_preparing(progress)
-        if traceless or preparing:
+        owes = ended and current_record is None and self.folder is not None and self.folder.owes_exit_code
+        if traceless or preparing or owes:
             self.traceless_since = now if self.traceless_since is None else self.traceless_since
         else:
             self.traceless_since = None
@@ -186,6 +187,7 @@ class Followed:
             request=self._request() if self.folder_answers and (over or current_record is not None) else None,
             waited_for_cause=None if self.record_found_at is None else now - self.record_found_at,
             traceless_for=None if self.traceless_since is None else now - self.traceless_since,
+            owes_exit_code=owes,
             left_preparing=preparing,
             absent_for=None if self.absent_since is None else queue.asked_at - self.absent_since)
 

@@ -62,6 +62,11 @@ def read_exit_code(folder: str, native_id: str) -> ExitRecord | None:
                       ended=Path(name).stat().st_mtime, counts_runs=False)
 
 
+def leaves_exit_code(script: bytes) -> bool:
+    """Tell whether a script of this kind leaves its exit code, as PSI/J asks of it."""
+    return b'.ec' in script
+
+
 def begun_as(folder: Path) -> str | None:
     """Return under which native id a script of this kind began, or ended; None while it has left nothing.
 

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from psij_ext.runtime.foreign import LAUNCH, begun_as, claims, read_exit_code
+from psij_ext.runtime.foreign import LAUNCH, begun_as, claims, leaves_exit_code, read_exit_code
 from psij_ext.runtime.journal import Journal
 from psij_ext.runtime.limits import as_bytes
 from psij_ext.runtime.native_names import give_name, native_name
@@ -335,6 +335,14 @@ class JobFolder:
             return read_exit_code(str(self.path), self._native_id)
         except OSError as error:
             raise unreadable(self.path, error) from error
+
+    @property
+    def owes_exit_code(self) -> bool:
+        """Whether the script is a plugin's own that leaves its exit code as its last act.
+
+        :raises FolderUnreadable: if that cannot be told now.
+        """
+        return self.is_foreign and leaves_exit_code(self._read('script', limit=None) or b'')
 
     @property
     def is_preparing(self) -> bool:
