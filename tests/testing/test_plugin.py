@@ -220,3 +220,19 @@ def test_simulated_schedulers_do_without_pytest():
     done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == (
         "psij_ext.testing.ExecutorConformance needs pytest: pip install 'psij-ext[testing]'\n", '')
+
+
+@pytest.mark.parametrize(('code', 'why'), [
+    ('from psij_ext.executors.batch import BatchSchedulerExecutor\nclass Mine(BatchSchedulerExecutor): pass', 'get_cancel_command'),
+    ('class Mine: pass', 'Mine'), ('class Other: pass', 'Mine'), ('import nosuch', 'nosuch'), ('class Mine(', 'mine.py')])
+def test_a_plugin_that_is_not_finished_is_named_and_the_others_work(pytester, code, why):
+    (pytester.path / 'psij-descriptors').mkdir()
+    (pytester.path / 'psij-descriptors' / 'mine.py').write_text(
+        'from psij_ext import Descriptor\n__PSI_J_EXECUTORS__ = [Descriptor("mine", "1", "mine.Mine")]\n')
+    pytester.makepyfile(mine=code, test_name=TEST)
+    pytester.syspathinsert()
+    error = usage_error(pytester.runpytest_inprocess('-p', 'psij_ext.testing', '--executors=mine'))
+    assert 'mine' in error and why in error
+    result = pytester.runpytest_inprocess('-p', 'psij_ext.testing', '-v', '--executors=auto')
+    assert 'test_name[local] PASSED' in result.stdout.str()
+    assert 'mine' not in result.stdout.str().partition('collected')[2].replace('psij_ext', '')

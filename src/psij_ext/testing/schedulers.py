@@ -70,6 +70,8 @@ def why_silent(executor_name: str) -> str | None:
             executor.list()
     except PsijExtError as error:
         return str(error)
+    except Exception as error:  # of a plugin that somebody else writes just now
+        return f'{type(error).__name__}: {error}'
     return None
 
 

@@ -64,7 +64,8 @@ def test_callbacks(execparams: ExecParams) -> None:
     executor.close()  # ends after the last callback
     assert of_job.states(job) == of_executor.states(job) == ENDED_WELL
     times = [status.time for _, status in of_job.told]
-    assert times == sorted(times)
+    # Some are of another machine's clock, and a job may begin before its submission has returned.
+    assert all(later > earlier - 60 for earlier, later in zip(times, times[1:]))
 
 
 @once

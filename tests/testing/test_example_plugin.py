@@ -10,12 +10,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 EXAMPLE = ROOT / 'examples' / 'plugin'
 COMMAND = (sys.executable, '-m', 'psij_ext')
 # One or two of each kind; all of them take twice as long as is well spent on every change.
@@ -52,10 +53,12 @@ class Stranger:
 
     def wait(self, *ids: str) -> list[str]:
         """Wait until jobs are over; return what became of them."""
+        deadline = time.monotonic() + 60
         while True:
             lines = self.says('dirq', 'status', *ids).splitlines()
             if not any(re.search('waiting|held|running', line) for line in lines):
                 return lines
+            assert time.monotonic() < deadline, lines
 
 
 @pytest.fixture(scope='module')
