@@ -11,7 +11,9 @@ import statistics
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import bulk
@@ -25,6 +27,7 @@ from measure import Row, report
 from parsing import parsing
 
 from psij_ext import Job, JobAttributes, JobExecutor, JobSpec
+from psij_ext.executors.bulk import BulkExecutor
 
 IMPORT_LIMIT = 0.060
 ROUNDS = 10
@@ -69,10 +72,13 @@ def submission() -> Row:
                f'{bare_median * 1000:.2f} ms a job for a bare sbatch loop', ratio, 1.11)
 
 
-def submission_of_many() -> Row:
-    """`submit_many()` of held jobs, no two of one shape, against a loop of `sbatch` with the script of one of them."""
-    ours, bare = [], []
-    with executor_of_its_own() as executor:
+def submission_of_many() -> list[Row]:
+    """`submit_many()` of held jobs, no two of one shape, against a loop of `sbatch` with the script of one of them.
+
+    Beside it, that of what several bare commands at a time take.
+    """
+    ours, bare, abreast = [], [], []
+    with executor_of_its_own() as executor, ThreadPoolExecutor(BulkExecutor.commands_at_once) as threads:
         for number in range(ROUNDS_OF_MANY):
             jobs = [
                 Job(JobSpec('/bin/true', attributes=JobAttributes(
@@ -83,12 +89,19 @@ def submission_of_many() -> Row:
             ours.append(time.perf_counter() - started)
             script = executor.work_directory / jobs[-1].id / 'script'
             bare.append(submit_bare(script, executor.work_directory, JOBS_A_BATCH))
+            started = time.perf_counter()
+            for _ in threads.map(partial(submit_bare, script, executor.work_directory), [1] * JOBS_A_BATCH):
+                pass
+            abreast.append(time.perf_counter() - started)
         cancel_all()
-    return Row(
-        'submit_many() on Slurm, jobs that differ in shape',
-        f'{statistics.median(ours) / JOBS_A_BATCH * 1000:.2f} ms a job',
-        f'{statistics.median(bare) / JOBS_A_BATCH * 1000:.2f} ms a job for a bare sbatch loop',
-        statistics.median(one / other for one, other in zip(ours, bare)), 0.5)
+    loop = f'{statistics.median(bare) / JOBS_A_BATCH * 1000:.2f} ms a job for a bare sbatch loop'
+    return [
+        Row('submit_many() on Slurm, jobs that differ in shape',
+            f'{statistics.median(ours) / JOBS_A_BATCH * 1000:.2f} ms a job', loop,
+            statistics.median(one / other for one, other in zip(ours, bare)), 0.5),
+        Row(f'bare sbatch, {BulkExecutor.commands_at_once} at a time',
+            f'{statistics.median(abreast) / JOBS_A_BATCH * 1000:.2f} ms a job', loop,
+            statistics.median(one / other for one, other in zip(abreast, bare)))]
 
 
 def submit_bare(script: Path, folder: Path, count: int) -> float:
@@ -111,7 +124,7 @@ def submit(executor: JobExecutor, attributes: JobAttributes, count: int) -> tupl
 if __name__ == '__main__':
     others = os.environ['PSIJ_EXT_BENCH_OTHERS']
     rows = [
-        import_time(), submission(), submission_of_many(), *bulk.rows(others), *flight.rows(others), *waiting.rows(),
+        import_time(), submission(), *submission_of_many(), *bulk.rows(others), *flight.rows(others), *waiting.rows(),
         *parsing(), *following.rows(), *growth.rows(), *keeping.rows()]
     report(rows, Path(sys.argv[1]) if len(sys.argv) > 1 else None)
     sys.exit(0 if all(row.met for row in rows) else 1)

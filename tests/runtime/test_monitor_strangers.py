@@ -95,7 +95,7 @@ def test_while_nobody_tells_whose_an_id_is_nothing_is_believed(scene: Scene) -> 
 def test_a_job_that_is_forgotten_between_two_questions_is_none_of_others(scene: Scene) -> None:
     job = followed(scene)
     scene.source.rows['1'], scene.source.stamps['1'], scene.source.names['1'] = row(ACTIVE), '99999', None
-    scene.pass_time(20, step=0.1)
+    scene.pass_time(40, step=0.1)
     assert (scene.source.names_asked_for, scene.followed(job).identity.doubted) == ([['1']], True)
     scene.source.names['1'] = job.id
     scene.pass_time(100)

@@ -12,7 +12,6 @@ from typing import Callable
 from psij_ext.core.dependencies import Dependencies
 from psij_ext.core.job import Job
 from psij_ext.core.serialization import JSONSerializer
-from psij_ext.core.spec import JobSpec
 from psij_ext.exceptions import FolderUnreadable, InvalidJobException, PsijExtError, SubmitException, SubmitUncertain
 from psij_ext.executors.bulk import Batch, BulkExecutor, Failures, Given
 from psij_ext.executors.depending import Others
@@ -172,7 +171,7 @@ class ArraySubmittingExecutor(BulkExecutor):
         folder = ArrayFolder.make(self.work_directory)
         check_private(self.work_directory)
         folder.name_elements_by(self._name_element)
-        serializer, specs = JSONSerializer(), [_spec_of(each) for each in batch]
+        serializer, specs = JSONSerializer(), [each.spec for each in batch]
         folder.begin_journal(
             [each.job.id for each in batch], serializer.dumps(specs[0]), serializer.dumps_differences(specs))
         return folder
@@ -245,7 +244,7 @@ class ArraySubmittingExecutor(BulkExecutor):
             element = self._name_element(native_id, index)
             member = self._shared_folders[each.job] = MemberFolder(folder, index, each.job.id)
             each.job._set_native_id(element)
-            submitted.append(Submitted(each.job, element, member, _spec_of(each)))
+            submitted.append(Submitted(each.job, element, member, each.spec))
         self._begin_to_follow(submitted)
 
     def _follow_open_array(self, batch: Batch, folder: ArrayFolder, reason: str) -> None:
@@ -263,6 +262,3 @@ def _unbind(batch: Batch) -> None:
     for each in batch:
         each.job._unbind()
 
-
-def _spec_of(given: Given) -> JobSpec:
-    return given.copied.spec or JobSpec()

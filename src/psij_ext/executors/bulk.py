@@ -11,6 +11,7 @@ from typing import List, NamedTuple
 
 from psij_ext.core.checks import Known
 from psij_ext.core.job import Job, list_of_jobs
+from psij_ext.core.spec import JobSpec
 from psij_ext.exceptions import InvalidJobException, NotAllSubmitted, PsijExtError, SubmitException, SubmitUncertain
 from psij_ext.executors.submitting import SubmittingExecutor
 from psij_ext.runtime.script import make_absolute
@@ -21,6 +22,7 @@ class Given(NamedTuple):
 
     job: Job
     copied: Job
+    spec: JobSpec  # that of the copy
 
 
 Batch = List[Given]
@@ -83,7 +85,7 @@ class BulkExecutor(SubmittingExecutor):
                 return
             try:
                 if len(batch) == 1:
-                    self.submit(batch[0].job)
+                    self._submit_described(batch[0].job, batch[0].spec)
                 else:
                     divided.extend(self._submit_together(batch, failures))
             except PsijExtError as error:
@@ -129,7 +131,8 @@ class BulkExecutor(SubmittingExecutor):
         known: Known = {}
         for number, job in enumerate(jobs, 1):
             try:
-                given.append(Given(job, job._described_as(make_absolute(self._check_job(job, known), here))))
+                spec = make_absolute(self._check_job(job, known), here)
+                given.append(Given(job, job._described_as(spec), spec))
                 if job.executor is not None:
                     raise InvalidJobException(f'Job {job.id} is being submitted just now')
                 if job.id in seen:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import logging
 import shutil
@@ -42,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 # Between two attempts at a submission that was refused for a reason that may pass.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+_NOBODY = Others()
 
 
 class SubmittingExecutor(SettlingExecutor):
@@ -123,11 +123,28 @@ class SubmittingExecutor(SettlingExecutor):
         others = check_others(self, job, after_ok, after_any, after_not_ok)
         if others.all and not self._lets_jobs_wait:
             raise InvalidJobException(f'The executor {self.name} cannot let a job wait for others.')
+        self._submit_described(job, spec, key, resubmit_failed, others)
+
+    def preview(self, job: Job) -> tuple[str, Sequence[str]]:
+        """Return the script that `submit` would write and the command that it would run; nothing is written or run.
+
+        :raises InvalidJobException: if the job cannot be run as it is written.
+        """
+        described = job._described_as(make_absolute(self._check_job(job), Path.cwd()))
+        return self.render(described, JobFolder(self.work_directory / job.id), new_nonce())
+
+    # -- the steps of a submission
+
+    def _submit_described(
+        self, job: Job, spec: JobSpec, key: str | None = None, resubmit_failed: bool = False, others: Others = _NOBODY,
+    ) -> None:
+        """Submit a job whose description was checked.
+
+        :param spec: a copy of it that nobody else changes, with absolute paths.
+        """
         self._take(job)
         folder: JobFolder | None = None
         try:
-            copied = copy.copy(job)
-            copied.spec = spec
             folder = self._make_folder(job.id)
             if key is not None:
                 # Before the key is taken, so that whoever finds that it is sees a submission under way.
@@ -138,7 +155,7 @@ class SubmittingExecutor(SettlingExecutor):
                     job._bind(None)
                     self._follow_former(job, other)
                     return
-            native_id = self._start_patiently(copied, folder, spec, key, others)
+            native_id = self._start_patiently(job._described_as(spec), folder, spec, key, others)
         except FormerUncertain as uncertain:
             if folder is not None:  # nothing of it went to the scheduler
                 shutil.rmtree(folder.path, ignore_errors=True)
@@ -164,17 +181,6 @@ class SubmittingExecutor(SettlingExecutor):
                 job._unbind()
             raise
         self._follow_submitted(job, native_id, folder, spec, key)
-
-    def preview(self, job: Job) -> tuple[str, Sequence[str]]:
-        """Return the script that `submit` would write and the command that it would run; nothing is written or run.
-
-        :raises InvalidJobException: if the job cannot be run as it is written.
-        """
-        copied = copy.copy(job)
-        copied.spec = make_absolute(self._check_job(job), Path.cwd())
-        return self.render(copied, JobFolder(self.work_directory / job.id), new_nonce())
-
-    # -- the steps of a submission
 
     def _take(self, job: Job) -> None:
         """Bind a job to this executor, if nobody else is submitting it."""

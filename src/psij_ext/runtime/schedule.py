@@ -10,11 +10,8 @@ from typing import Callable
 from psij_ext.runtime.forking import renew_in_children
 
 NEVER = float('inf')
-_GROWTH = 4.0
-# Whatever is configured, a scheduler gets this much rest between two queries; and so long is the first of the growing
-# steps at least.
+# Whatever is configured, a scheduler gets this much rest between two queries.
 _SHORTEST_REST = 0.1
-_SHORTEST_STEP = 0.5
 _LONGEST_BACKOFF = 600.0
 # The cause of an end is asked for so many times between two regular queries, each time after twice the pause.
 _EARLY_QUERIES = 4
@@ -27,7 +24,7 @@ class Rhythm:
 
     :param first: after a submission. A question that cannot wait, about a cancel or about an end whose cause
         only the scheduler knows, is asked after an eighth of it, and a few times more after longer pauses.
-    :param interval: what the time between two regular queries grows to.
+    :param interval: between two regular queries.
     :param failed_rounds: how many failed rounds in a row are passed over before a warning is logged.
     """
 
@@ -96,7 +93,6 @@ class QuerySchedule:
 
     def __init__(self, rhythm: Rhythm) -> None:
         self._first, self._interval = _bounded(rhythm)
-        self._step = self._first
         self._asked_at = -NEVER
         self._regular = self._early = NEVER
         self._pause = max(self._first * _FIRST_PAUSE, _SHORTEST_REST)
@@ -112,7 +108,6 @@ class QuerySchedule:
     def set_rhythm(self, rhythm: Rhythm, now: float) -> None:
         """Ask in another rhythm from now on; a query that is due later than it allows comes sooner."""
         self._first, self._interval = _bounded(rhythm)
-        self._step = min(self._step, self._interval)
         if self._regular != NEVER and not self.failures:
             self._regular = min(self._regular, max(now, self._asked_at) + self._interval)
 
@@ -120,7 +115,6 @@ class QuerySchedule:
         """There is a new job to ask for; so the scheduler answers, or did a moment ago."""
         soon = max(now, self._asked_at) + self._first
         if self._regular == NEVER:
-            self._step = self._first
             self._regular = soon
         elif self.failures:
             self._resume(soon)
@@ -159,8 +153,7 @@ class QuerySchedule:
         self.failures = self.silent_rounds = 0
         if now >= self._regular or self._regular == NEVER:
             self._early_left = _EARLY_QUERIES
-            self._step = min(max(self._step, _SHORTEST_STEP) * _GROWTH, self._interval)
-            self._regular = now + self._step
+            self._regular = now + self._interval
         else:
             self._early_left -= 1
         self._asked_at = now
