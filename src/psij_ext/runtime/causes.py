@@ -103,7 +103,7 @@ def never_launched(source: Observation, evidence: Evidence) -> End:
 
 
 def without_exit_code(source: Observation) -> End:
-    """Say of a job that is called completed that its script, which leaves its exit code at its end, did not get there."""
+    """Say of a job that is called completed that its script, which leaves its exit code, did not come to that."""
     message = 'The job is over, and its script left no exit code: it did not come to its end.'
     if source.status.message:
         message += f' The scheduler says {source.status.message!r}.'
