@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, islice, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import pystache
 from pystache.common import PystacheError
@@ -190,6 +190,30 @@ def parse(source: str) -> Any:
     if still_open:
         raise ParsingError(f'the section {still_open[-1]} is not closed')
     return parsed
+
+
+def render_foreign(source: str, path: Path, context: Mapping[str, object], escape: Callable[[object], str]) -> str:
+    """Fill in a template that is all of a script, and was written for others; what is missing is empty.
+
+    :param source: the template.
+    :param path: where it was read, for messages.
+    :param escape: writes a value as a word of the script.
+    :raises InvalidJobException: if it has a syntax error, or cannot be filled in.
+    """
+    renderer = pystache.Renderer(escape=escape, missing_tags='ignore', string_encoding='utf-8')
+
+    def called_with_text(function: Callable[[str], object]) -> Callable[[str], str]:
+        return lambda text: str(function(renderer.render(text, context).strip()))
+
+    functions = context.get('psij')
+    if isinstance(functions, dict):
+        library = {name: called_with_text(function) for name, function in functions.get('lib', {}).items()}
+        context = {**context, 'psij': {**functions, 'lib': library}}
+    try:
+        return str(renderer.render(parse(source), context))
+    except Exception as error:  # of the template, or of a function that it calls
+        raise InvalidJobException(
+            f'The template {path} cannot be filled in: {type(error).__name__}: {error}', error) from error
 
 
 @functools.cache

@@ -36,9 +36,13 @@ _TELLING = ('exit', 'nodes', 'progress', 'scheduler.out', 'stderr', 'stdout')
 class ExecParams:
     """An executor to be tested, and what its jobs need to run at this site.
 
-    :param executor_name, launcher: the executor, and the launcher of its jobs; the usual one if None.
+    :param executor_name: the executor.
+    :param launcher: the launcher of its jobs; the usual one if None.
     :param folder: where the test may write; the jobs see it too.
-    :param queue_name, account, custom_attributes, max_walltime: what every job is given.
+    :param queue_name: the queue of every job.
+    :param account: the account that pays for every job.
+    :param custom_attributes: custom attributes of every job.
+    :param max_walltime: the longest time that any job asks for, and what those ask for that would ask for none.
     :param max_wait: how long to wait for a job, in seconds.
     :param known_queue: a queue that takes jobs, even where jobs shall not name it; None where none is known.
     """
@@ -114,7 +118,8 @@ class ExecParams:
     def spec(self, executable: str, arguments: Sequence[str] = (), **fields: Any) -> JobSpec:
         """Return a description with launcher, queue, account and custom attributes filled in.
 
-        :param executable, arguments: what to run.
+        :param executable: the program to run.
+        :param arguments: its arguments.
         :param fields: other fields of `JobSpec`.
         """
         spec = JobSpec(executable, list(arguments), **{'launcher': self.launcher, **fields})

@@ -2,4 +2,4 @@
 
 from psij_dirq.descriptor import descriptor
 
-__PSI_J_EXECUTORS__ = [descriptor]
+__PSIJ_EXT_EXECUTORS__ = [descriptor]
