@@ -97,6 +97,12 @@ def test_a_dialect_that_is_right_passes(author: Author) -> None:
     assert author.run().parseoutcomes() == {'passed': 6 + 2 * len(RECORDINGS)}
 
 
+def test_that_a_job_is_over_may_be_said_as_in_psij(author: Author) -> None:
+    author.change('mine.py', 'if exit_code != 3:', 'if exit_code == 3:\n            raise InvalidJobStateError()\n        if True:')
+    author.change('mine.py', 'import ParseError', 'import InvalidJobStateError, ParseError')
+    assert 'failed' not in author.run('test_reading').parseoutcomes()
+
+
 @pytest.mark.parametrize(('name', 'old', 'new', 'test', 'said'), [
     ('mine.py', 'def get_cancel_command', 'def get_cancelling_command', 'test_methods',
      '*Mine (*mine.py, line 7) has no get_cancel_command(self, native_id*: Return the command that ends a job.'),

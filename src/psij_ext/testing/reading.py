@@ -10,7 +10,7 @@ from typing import Dict
 from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation, Site
 from psij_ext.core.spec import JobSpec
-from psij_ext.exceptions import CommandError, ParseError, SubmitException
+from psij_ext.exceptions import CommandError, InvalidJobStateError, ParseError, SubmitException
 from psij_ext.executors.batch.base import BatchSchedulerExecutor
 from psij_ext.testing.recordings import NO_ANSWER, NOTHING, BadRecording, Recording
 
@@ -118,6 +118,8 @@ def _cancelled(dialect: BatchSchedulerExecutor, recording: Recording) -> str:
         # A command that succeeded is not asked what it said.
         if result.exit_code != 0:
             dialect.process_cancel_command_output(result.exit_code, result.combined_text)
+    except InvalidJobStateError:
+        return 'done'
     except SubmitException:
         return 'refused'
     return 'done'
