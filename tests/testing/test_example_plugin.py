@@ -143,8 +143,8 @@ def test_its_scheduler_has_so_many_processors(stranger: Stranger) -> None:
     begin = 'ln -s x running || echo too many >> trouble; sleep 0.1; rm -f running'
     ids = [stranger.submit(begin, '--cpus=2') for _ in range(3)]
     assert stranger.run('dirq', 'submit', '--cpus=3', __file__).returncode == 2
-    held = [stranger.submit('true', '--hold') for _ in range(3)]
     assert stranger.wait(*ids) == [f'{native_id} ended 0' for native_id in ids]
+    held = [stranger.submit('true', '--hold') for _ in range(3)]
     assert not (stranger.folder / 'trouble').exists()
     assert stranger.run('dirq', 'submit', __file__).returncode == 75
     assert stranger.says('dirq', 'status') == ''.join(f'{native_id} held\n' for native_id in held)
