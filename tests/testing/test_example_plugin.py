@@ -151,7 +151,7 @@ def test_its_scheduler_has_so_many_processors(stranger: Stranger) -> None:
 
 
 def test_a_job_of_its_scheduler_is_lost_with_its_shepherd(stranger: Stranger) -> None:
-    running = stranger.submit(f'echo $$ > {stranger.folder}/pid; exec sleep 1000')
+    running = stranger.submit(f'cd {stranger.folder}; echo $$ > new; mv new pid; exec sleep 1000')
     held = stranger.submit('true', '--hold')
     while len(shepherds := [*stranger.folder.glob('queue/*/*/shepherd')]) < 2 or not (stranger.folder / 'pid').exists():
         stranger.says('dirq', 'status')
