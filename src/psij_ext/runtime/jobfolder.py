@@ -15,6 +15,7 @@ import errno
 import logging
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -69,9 +70,11 @@ class JobFolder:
         """
         folder = cls(work_directory / job_id)
         if spare is not None:
-            with contextlib.suppress(OSError):  # somebody may have cleaned up
+            try:
                 os.rename(spare, folder.path)
                 return folder
+            except OSError:  # somebody may have cleaned up; or the job has its folder
+                shutil.rmtree(spare, ignore_errors=True)
         try:
             make_folder(folder.path)
         except FileNotFoundError:

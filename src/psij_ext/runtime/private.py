@@ -175,6 +175,8 @@ def link_anew(target: str, name: str) -> None:
     except OSError:
         shutil.copy(target, new, follow_symlinks=False)
     os.replace(new, name)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(new)  # where both were names of one file already, nothing was replaced (rename(2))
 
 
 def unreadable(path: Path, error: OSError) -> FolderUnreadable:
