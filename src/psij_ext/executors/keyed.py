@@ -65,7 +65,8 @@ class KeyedExecutor(RecoveringExecutor):
         """Find out what became of a submission under a key, or wait a moment for the process that is at it."""
         if self._is_left(journal):
             self._settle_open([folder])
-            if folder.read_journal().is_open:
+            journal = folder.read_journal()
+            if journal.is_open and self._is_left(journal):
                 raise FormerUncertain(
                     f'Whether the job with the key {key!r} was submitted is not known: the process that did so ended '
                     f'before it was done, and {self.name} does not tell now (folder: {folder.path}). It is found out '

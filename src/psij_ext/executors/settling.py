@@ -136,6 +136,7 @@ class SettlingExecutor(KeyedExecutor):
         former = find_folder(self.work_directory, native_id)
         if former is not None and not job.status.final:
             try:
-                former.note_owner(processes.this_process())
+                if not processes.is_alive(former.read_journal().owner):
+                    former.note_owner(processes.this_process())
             except OSError as error:
                 logger.debug('That this process follows %s cannot be kept: %s', former.path, error)
