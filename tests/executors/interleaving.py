@@ -132,7 +132,12 @@ class Stage:
 
     def waits_for_locks(self) -> None:
         """See to it that it is told when this process waits for a lock."""
-        flock = fcntl.flock
+        flock, sleep = fcntl.flock, time.sleep
+
+        def sleep_told(seconds: float) -> None:
+            self.waits()
+            sleep(seconds)
+
 
         def told(descriptor: int, operation: int) -> None:
             try:
@@ -141,7 +146,7 @@ class Stage:
                 self.waits()
                 flock(descriptor, operation)
 
-        fcntl.flock = told
+        fcntl.flock, time.sleep = told, sleep_told
 
 
 @dataclass
@@ -163,6 +168,8 @@ class Scene:
     allowed: ClassVar[tuple[str, ...]] = ()
     most_runs_under_key = 1
     has_index = False
+    # Whether jobs are pruned.
+    prunes = False
 
     def prepare(self, stage: Stage) -> None:
         """Do what was done before."""
@@ -322,7 +329,7 @@ def _common_problems(scene: Scene, stage: Stage) -> Iterator[str]:
         if count > 1:
             yield f'{folder} ran {count} times'
     for native_id, name in runs.items():
-        if known.get(native_id) != name:
+        if known.get(native_id) != name and not (scene.prunes and not (stage.jobs_folder / name).exists()):
             yield f'{native_id} ran in {name}, and is known there as {[each for each, at in known.items() if at == name]}'
     for name, (folder, journal) in journals.items():
         if journal.native_id is not None and journal.not_submitted is not None:
