@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from psij_ext.core.places import default_work_directory
 from psij_ext.executors.batch.slurm import SlurmExecutorConfig, SlurmJobExecutor
-from psij_ext.runtime.places import default_work_directory
 
 COMMANDS = ('sbatch', 'squeue', 'sacct', 'scontrol', 'sinfo', 'scancel')
 QUERIES = ('squeue', 'sacct', 'scontrol', 'sinfo')

@@ -3,7 +3,7 @@
 from psij_ext import __version__
 from psij_ext.plugins import Descriptor
 
-__PSI_J_EXECUTORS__ = [
+__PSIJ_EXT_EXECUTORS__ = [
     Descriptor('local', __version__, 'psij_ext.executors.local.LocalJobExecutor', nice_name='Local'),
     Descriptor('slurm', __version__, 'psij_ext.executors.batch.slurm.SlurmJobExecutor', nice_name='Slurm'),
     Descriptor(
@@ -15,7 +15,7 @@ __PSI_J_EXECUTORS__ = [
     ),
 ]
 
-__PSI_J_LAUNCHERS__ = [
+__PSIJ_EXT_LAUNCHERS__ = [
     Descriptor('single', __version__, 'psij_ext.launchers.single.SingleLauncher'),
     Descriptor('multiple', __version__, 'psij_ext.launchers.multiple.MultipleLauncher'),
     Descriptor('mpirun', __version__, 'psij_ext.launchers.mpirun.MPILauncher'),

@@ -9,6 +9,7 @@
     │   ├── ControlUncertain         nobody knows yet whether the scheduler did what it was asked to do to a job
     │   ├── NotAllSubmitted          some of many jobs were not submitted
     │   └── NotAllCancelled          some of many jobs cannot be cancelled
+    ├── InvalidJobStateError         a job cannot be cancelled because it is over already
     ├── CommandError                 a scheduler's command failed
     │   ├── CommandNotFound          ... because it is not installed here
     │   └── CommandTimeout           ... because it did not answer in time
@@ -148,6 +149,10 @@ def _not_cancelled(failures: Iterable[SubmitException]) -> str:
     if not any(uncertain):
         return 'could not be cancelled'
     return 'are not known to be cancelled' if all(uncertain) else 'could not be cancelled, or are not known to be'
+
+
+class InvalidJobStateError(PsijExtError):
+    """A job cannot be cancelled because it is over already; a dialect may raise it to say so."""
 
 
 class CommandError(PsijExtError):

@@ -173,14 +173,30 @@ def test_what_was_not_submitted_here_is_not_cancelled(executor: SimpleExecutor, 
 # -- listing, and the site
 
 
-def test_listing(executor: SimpleExecutor, runner: FakeRunner) -> None:
+def test_listing(executor: SimpleExecutor, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SimpleExecutor, 'get_list_command', lambda self: ['status', '-u'])
     runner.answers['status'] = result(b'1\n 2 \n\n')
     assert executor.list() == ['1', '2']
-    assert runner.of('status')[-1][0] == ['status']
+    assert runner.of('status')[-1][0] == ['status', '-u']
     runner.answers['status'] = result(b'', 3, b'down')
     with pytest.raises(CommandError, match='down') as caught:
         executor.list()
     assert caught.value.exit_code == 3
+
+
+def test_without_a_command_for_it_the_jobs_are_listed_that_were_submitted_here(
+    executor: SimpleExecutor, runner: FakeRunner
+) -> None:
+    assert executor.list() == []
+    assert runner.of('status') == []
+    for number in (b'1', b'2', b'3'):
+        runner.answers['submit'] = result(b'job %b\n' % number)
+        executor.submit(Job(JobSpec('/bin/date')))
+    runner.answers['status'] = result(b'1 running\n2 done\n9 running\n')
+    assert executor.list() == ['1']
+    runner.answers['status'] = result(b'', 3, b'down')
+    with pytest.raises(ParseError, match='down'):
+        executor.list()
 
 
 def test_the_site_is_asked_once(executor: SimpleExecutor, runner: FakeRunner) -> None:

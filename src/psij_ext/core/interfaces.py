@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import builtins
+import inspect
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from psij_ext.core import checks
 from psij_ext.core.checks import Checked, Field, Known, describe, instance_of, optional
 from psij_ext.core.control import JobControl
 from psij_ext.core.described import Described
 from psij_ext.core.job import AnyCallback, Job, call_back, check_callback, list_of_jobs
+from psij_ext.core.places import default_work_directory
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
@@ -29,6 +31,11 @@ _logger = logging.getLogger(__name__)
 Plugin = TypeVar('Plugin')
 
 
+class _DefaultWorkDirectory:
+    def __get__(self, instance: object, owner: type) -> Path:
+        return default_work_directory()
+
+
 class JobExecutorConfig(Checked):
     """How an executor works; subclasses add what their scheduler needs.
 
@@ -38,6 +45,11 @@ class JobExecutorConfig(Checked):
     :param submit_retry_time: for how long a submission that was refused for a reason that may pass is tried again, in
         seconds or as a timedelta.
     """
+
+    DEFAULT: ClassVar[JobExecutorConfig]
+    """A configuration that says nothing."""
+    DEFAULT_WORK_DIRECTORY: ClassVar[_DefaultWorkDirectory] = _DefaultWorkDirectory()
+    """Where the folders of jobs lie if nothing else is said."""
 
     launcher_log_file: Field[str | Path | None, Path | None] = Field(
         optional(checks.path), 'A file to which launchers write what they do.'
@@ -66,10 +78,33 @@ class JobExecutorConfig(Checked):
         self.submit_retry_time = submit_retry_time
 
 
-def _wrong_class(registry: Registry, descriptor: Descriptor, base: type) -> BrokenPlugin:
-    return BrokenPlugin(
-        f'The {registry.kind} {descriptor.name!r} is {descriptor.cls}, which is no {base.__name__}'
-    )
+JobExecutorConfig.DEFAULT = JobExecutorConfig()
+
+
+def _make(registry: Registry, descriptor: Descriptor, loaded: type[Plugin], base: type,
+          **arguments: object) -> Plugin:
+    """Make an instance of a plugin's class, and say whose fault it is where that cannot be done."""
+    where = f'The {registry.kind} {descriptor.name!r} is {descriptor.cls} in {_file_of(loaded)}'
+    if not issubclass(loaded, base):
+        raise BrokenPlugin(f'{where}, which is no {base.__name__}')
+    lacking = sorted(getattr(loaded, '__abstractmethods__', ()))
+    if lacking:
+        raise BrokenPlugin(f'{where}, which lacks the methods {", ".join(lacking)}')
+    try:
+        return loaded(**arguments)
+    except PsijExtError:
+        raise
+    except Exception as error:
+        if isinstance(error, (TypeError, ValueError)) and any(given is not None for given in arguments.values()):
+            raise  # of what the caller gave
+        raise BrokenPlugin(f'{where}, which cannot be made: {type(error).__name__}: {error}') from error
+
+
+def _file_of(loaded: type) -> str:
+    try:
+        return inspect.getfile(loaded)
+    except (OSError, TypeError):
+        return 'no file'
 
 
 class JobExecutor(Described, JobControl):
@@ -104,9 +139,7 @@ class JobExecutor(Described, JobControl):
         :raises BrokenPlugin: if there is one that cannot be loaded.
         """
         loaded, descriptor = executors.get(name, version_constraint)
-        if not issubclass(loaded, JobExecutor):
-            raise _wrong_class(executors, descriptor, JobExecutor)
-        executor = loaded(url=url, config=config)
+        executor: JobExecutor = _make(executors, descriptor, loaded, JobExecutor, url=url, config=config)
         executor._descriptor = descriptor
         return executor
 
@@ -114,6 +147,15 @@ class JobExecutor(Described, JobControl):
     def get_executor_names() -> set[str]:
         """Return the names of the executors that are installed, without their aliases."""
         return executors.names()
+
+    @staticmethod
+    def register_executor(desc: Descriptor, root: str | Path) -> None:
+        """Let an executor be found that no folder of descriptors and no entry point names.
+
+        :param desc: says under which name, and where its class is.
+        :param root: the folder under which the class must lie.
+        """
+        executors.register(desc, root)
 
     @abstractmethod
     def submit(self, job: Job) -> None:
@@ -207,6 +249,14 @@ class JobExecutor(Described, JobControl):
         """Somebody is about to wait for a job of this executor."""
         return
 
+    def _set_job_status(self, job: Job, status: JobStatus) -> None:
+        """Take a status of a job: what executors that were written for PSI/J call."""
+        self._update_job_status(job, status)
+
+    def _get_launcher(self, name: str, version_constraint: str | None = None) -> Launcher:
+        """Return a launcher with this executor's configuration, as executors that were written for PSI/J ask for it."""
+        return Launcher.get_instance(name, version_constraint, self.config)
+
     def _update_job_status(self, job: Job, status: JobStatus, requeued: bool = False) -> None:
         """Take a status of a job, and tell the callbacks of each transition."""
         for transition in job._record(status, requeued):
@@ -251,9 +301,7 @@ class Launcher(Described, ABC):
         :raises BrokenPlugin: if there is one that cannot be loaded.
         """
         loaded, descriptor = launchers.get(name, version_constraint)
-        if not issubclass(loaded, Launcher):
-            raise _wrong_class(launchers, descriptor, Launcher)
-        launcher = loaded(config=config)
+        launcher: Launcher = _make(launchers, descriptor, loaded, Launcher, config=config)
         launcher._descriptor = descriptor
         return launcher
 
@@ -262,9 +310,23 @@ class Launcher(Described, ABC):
         """Return the names of the launchers that are installed, without their aliases."""
         return launchers.names()
 
+    @staticmethod
+    def register_launcher(desc: Descriptor, root: str | Path) -> None:
+        """Let a launcher be found that no folder of descriptors and no entry point names.
+
+        :param desc: says under which name, and where its class is.
+        :param root: the folder under which the class must lie.
+        """
+        launchers.register(desc, root)
+
     @abstractmethod
     def get_launch_command(self, job: Job) -> list[str]:
         """Return the command, as a list of arguments, that starts the job's program."""
+
+    @property
+    def opens_streams(self) -> bool:
+        """Whether the launch command opens the job's standard streams by itself, at the paths of its description."""
+        return False
 
     def keeps_process_tree(self, job: Job, *, scheduled: bool) -> bool:
         """Tell whether all processes of a job descend from the launch command and are waited for by it.

@@ -58,6 +58,20 @@ class JobStatusCallback(ABC):
         """
 
 
+class FunctionJobStatusCallback(JobStatusCallback):
+    """Makes a callback object of a function.
+
+    :param fn: takes the job and its new status.
+    """
+
+    def __init__(self, fn: Callable[[Job, JobStatus], None]) -> None:
+        self._fn = fn
+
+    def job_status_changed(self, job: Job, job_status: JobStatus) -> None:
+        """Call the function."""
+        self._fn(job, job_status)
+
+
 AnyCallback = Union[JobStatusCallback, Callable[['Job', JobStatus], None]]
 
 
@@ -148,13 +162,24 @@ class Job:
 
     @property
     def status(self) -> JobStatus:
-        """What is known about the job at present."""
+        """What is known about the job at present; it is for executors to set."""
         return self._status
+
+    @status.setter
+    def status(self, status: JobStatus) -> None:
+        if self._executor is None:
+            self._record(status)
+        else:
+            self._executor._update_job_status(self, status)
 
     @property
     def executor(self) -> JobExecutor | None:
-        """The executor that the job was submitted or attached to."""
+        """The executor that the job was submitted or attached to; it is for executors to set."""
         return self._executor
+
+    @executor.setter
+    def executor(self, executor: JobExecutor | None) -> None:
+        self._executor = executor
 
     @property
     def exit_info(self) -> ExitInfo | None:

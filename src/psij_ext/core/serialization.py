@@ -22,6 +22,7 @@ FORMAT_VERSION = 1
 
 _ENCODER = json.JSONEncoder(allow_nan=False)  # json.dumps makes a new one each time
 _DURATION = re.compile(r'PT([0-9]{1,20})(?:\.([0-9]{6}))?S')
+_DURATION_OF_PSIJ = re.compile(r'([0-9]{1,20}\.[0-9]{1,6}) s')
 _FLAGS = (StageOutFlags.IF_PRESENT, StageOutFlags.ON_SUCCESS, StageOutFlags.ON_ERROR, StageOutFlags.ON_CANCEL)
 
 
@@ -84,7 +85,7 @@ class JSONSerializer(Serializer):
                 if content is not first[name] and content != first[name]})
 
     def loads(self, s: str) -> JobSpec:
-        """Return the description that a JSON object holds.
+        """Return the description that a JSON object holds, which may be one that psij-python wrote.
 
         :raises TypeError: if a field has a wrong type.
         :raises ValueError: if the text is no such object, or a field is unknown or has a wrong value.
@@ -94,7 +95,8 @@ class JSONSerializer(Serializer):
         except RecursionError as error:
             raise ValueError('JobSpec: the text is nested too deeply.') from error
         content = _object('JobSpec', loaded)
-        version = content.pop('format_version', None)
+        # That of psij-python 0.9.11 has no version of its own, and its resources and durations are written otherwise.
+        version = content.pop('format_version', FORMAT_VERSION)
         if isinstance(version, bool) or version != FORMAT_VERSION:
             raise ValueError(
                 f'JobSpec.format_version: expected {FORMAT_VERSION}, got {describe(version)}'
@@ -165,10 +167,13 @@ def _fill(target: Any, content: Mapping[str, object]) -> Any:
 
 
 def _duration_from_json(value: object) -> timedelta:
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    of_psij = _DURATION_OF_PSIJ.fullmatch(value) if isinstance(value, str) else None
+    match = of_psij or (_DURATION.fullmatch(value) if isinstance(value, str) else None)
     if match is None:
         raise ValueError(f'JobAttributes.duration: expected seconds such as PT600S, got {describe(value)}')
     try:
+        if of_psij is not None:
+            return timedelta(seconds=float(of_psij[1]))
         return timedelta(seconds=int(match[1]), microseconds=int(match[2] or 0))
     except OverflowError as error:
         raise ValueError(f'JobAttributes.duration: {describe(value)} is too long') from error
@@ -194,7 +199,7 @@ def _member(kind: Any, label: str, name: object) -> Any:
 
 def _resources_from_json(value: object) -> ResourceSpec:
     content = _object('JobSpec.resources', value)
-    version = content.pop('version', None)
+    version = content.pop('version', content.pop('__version', None))
     if isinstance(version, bool) or not isinstance(version, int):
         raise TypeError(f'ResourceSpec.version: expected a whole number, got {describe(version)}')
     resources: ResourceSpec = _fill(ResourceSpec.get_instance(version), content)

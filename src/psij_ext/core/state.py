@@ -57,3 +57,19 @@ class JobState(Enum):
         if self is not other and self.order == other.order:
             return None
         return self.order > other.order
+
+
+class JobStateOrder:
+    """Tells which state comes before another one, for those who missed it."""
+
+    @staticmethod
+    def prev(state: JobState) -> JobState | None:
+        """Return the state that a job must have been in just before; None where there may have been several.
+
+        Staging is no necessary step.
+        """
+        return _BEFORE.get(state)
+
+
+_BEFORE = {
+    JobState.QUEUED: JobState.NEW, JobState.ACTIVE: JobState.QUEUED, JobState.COMPLETED: JobState.ACTIVE}

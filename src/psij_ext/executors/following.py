@@ -14,6 +14,7 @@ from pathlib import Path
 from psij_ext.core.exit_info import ExitInfo
 from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
+from psij_ext.core.places import default_work_directory
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import FolderUnreadable
@@ -29,7 +30,6 @@ from psij_ext.runtime.index_writer import IndexWriter
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.leftovers import Closable, Leftovers
 from psij_ext.runtime.monitor import StatusMonitor
-from psij_ext.runtime.places import default_work_directory
 from psij_ext.runtime.schedule import Rhythm
 from psij_ext.runtime.sharing import Membership
 

@@ -15,6 +15,7 @@ from psij_ext.core.dependencies import NO_DEPENDENCIES, Dependencies
 from psij_ext.core.exit_info import ExitInfo
 from psij_ext.core.interfaces import JobExecutorConfig
 from psij_ext.core.job import Job
+from psij_ext.core.places import user_state_folder
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import CommandError, InvalidJobException, SubmitException
@@ -30,7 +31,6 @@ from psij_ext.runtime.finding import find_folder
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.leftovers import Leftovers
 from psij_ext.runtime.local_jobs import LocalJobs
-from psij_ext.runtime.places import user_state_folder
 from psij_ext.runtime.process_table import ProcessTable, parse_native_id
 from psij_ext.runtime.schedule import Rhythm
 from psij_ext.runtime.script import known_resources, script_context
@@ -88,7 +88,7 @@ class LocalJobExecutor(BulkExecutor):
     When a job is cancelled, or has run for its `duration`, its processes get TERM, and KILL after a grace. A signal
     that is sent instead reaches the program and what it started. Where the end is to follow after a time, the
     supervisor sees to it, whatever becomes of the program that asked. Jobs that wait cannot be held.
-    What it leaves running in its process group when it ends by itself is ended in the same way, as a batch
+    What a job leaves running in its process group when it ends by itself is ended in the same way, as a batch
     scheduler does.
 
     What the fields of a job mean here:

@@ -304,8 +304,10 @@ class SubmittingExecutor(SettlingExecutor):
         :param follow_open: called with the reason, if nobody knows.
         """
         try:
-            nonce = folder.read_journal().nonce
-            native_id = None if nonce is None else folder.revoke(nonce)
+            journal = folder.read_journal()
+            if journal.is_foreign and journal.is_open:
+                raise OSError('its script is a plugin\'s own, which claims nothing')
+            native_id = None if journal.nonce is None else folder.revoke(journal.nonce)
         except OSError as error:
             logger.warning('The submission of job %s was interrupted and cannot be revoked: %s', folder.job_id, error)
             follow_open(reason)

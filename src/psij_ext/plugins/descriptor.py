@@ -9,7 +9,7 @@ class Descriptor:
     """Says under which name an executor or a launcher is found, and where its class is.
 
     :param name: the name that people ask for.
-    :param version: the version of the plugin.
+    :param version: the version of the plugin; a `distutils.version.StrictVersion` will do, which older plugins give.
     :param cls: the class as `module.Class`; it is imported when it is needed.
     :param aliases: other names for it.
     :param nice_name: the name in its usual spelling; `name` if None.
@@ -28,7 +28,7 @@ class Descriptor:
         nice_name: str | None = None,
     ) -> None:
         self.name = _checked_name('name', name)
-        self.version = version if isinstance(version, Version) else Version(_checked_name('version', version))
+        self.version = version if isinstance(version, Version) else Version(_version_text(version))
         self.cls = _checked_name('cls', cls)
         if not all(part.isidentifier() for part in cls.split('.')) or '.' not in cls:
             raise ValueError(f'Descriptor.cls: expected module.Class, got {cls!r}')
@@ -53,6 +53,10 @@ class Descriptor:
     def __repr__(self) -> str:
         shown = f'{self.name!r}, {str(self.version)!r}, {self.cls!r}, aliases={self.aliases!r}'
         return f'Descriptor({shown})'
+
+
+def _version_text(version: object) -> str:
+    return _checked_name('version', str(version) if type(version).__name__ == 'StrictVersion' else version)
 
 
 def _checked_name(label: str, value: object) -> str:

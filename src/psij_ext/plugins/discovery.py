@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psij_ext.installation import data_folder
+from psij_ext.plugins import psij_modules
 from psij_ext.plugins.descriptor import Descriptor
 
 if TYPE_CHECKING:
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 FOLDER = 'psij-descriptors'
+# The lists of a module, and the group of entry points. psij-python reads the second list, too, and warns of descriptors
+# in it that are not its own.
 KINDS = {
-    'executor': ('__PSI_J_EXECUTORS__', 'psij_ext.executors'),
-    'launcher': ('__PSI_J_LAUNCHERS__', 'psij_ext.launchers'),
+    'executor': (('__PSIJ_EXT_EXECUTORS__', '__PSI_J_EXECUTORS__'), 'psij_ext.executors'),
+    'launcher': (('__PSIJ_EXT_LAUNCHERS__', '__PSI_J_LAUNCHERS__'), 'psij_ext.launchers'),
 }
 
 # A descriptor is foreign code: even if it calls sys.exit(), the other plugins must stay usable.
@@ -70,7 +73,7 @@ class Findings:
 
 def search_key() -> tuple[str, ...]:
     """Return what the result of `discover` depends on, so that it can be kept until that changes."""
-    return tuple(str(folder) for folder in _search_path())
+    return (*(str(folder) for folder in _search_path()), str(psij_modules.is_asked_for()))
 
 
 def discover() -> dict[str, Findings]:
@@ -118,9 +121,9 @@ def _read_module(path: Path, root: Path | None, findings: dict[str, Findings]) -
     names: frozenset[str] = frozenset()
     try:
         tree = ast.parse(path.read_bytes(), str(path))
-        if _imports_psij(tree.body):
-            # psij-python puts its descriptors into such folders too. To run them would import the whole of
-            # it, or fail where it is absent, and its classes are no executors of ours.
+        if _imports_psij(tree.body) and not psij_modules.serve_plugins():
+            # Where psij-python is installed, they belong to it. To run them would import the whole of it, and its
+            # classes are no executors of ours.
             _logger.debug('Passing over %s: it is written for psij-python', path)
             return
         names = frozenset(_written_names(tree))
@@ -129,9 +132,9 @@ def _read_module(path: Path, root: Path | None, findings: dict[str, Findings]) -
     except ANY_FAULT:
         _add_fault(str(path), names, findings.values())
         return
-    for kind, (list_name, _) in KINDS.items():
+    for kind, (list_names, _) in KINDS.items():
         try:
-            for descriptor in content.get(list_name, ()):
+            for descriptor in (each for name in list_names for each in content.get(name, ())):
                 findings[kind].add(Entry(_checked(descriptor), str(path), root))
         except ANY_FAULT:
             _add_fault(str(path), names, [findings[kind]])
@@ -195,7 +198,7 @@ def _written_names(tree: ast.AST) -> Iterator[str]:
         if not isinstance(call, ast.Call):
             continue
         called = getattr(call.func, 'id', getattr(call.func, 'attr', None))
-        if called != 'Descriptor':
+        if called not in ('Descriptor', '_Descriptor'):
             continue
         named = [keyword.value for keyword in call.keywords if keyword.arg == 'name']
         for value in [*call.args[:1], *named]:

@@ -32,13 +32,20 @@ class _Catalogue:
     def __init__(self) -> None:
         self._key: tuple[str, ...] | None = None
         self._findings: dict[str, Findings] = {}
+        self._registered: list[tuple[str, Entry]] = []
 
     def findings(self, kind: str) -> Findings:
         key = search_key()
         if key != self._key:
             self._findings = discover()
             self._key = key
+            for registered_kind, entry in self._registered:
+                self._findings[registered_kind].add(entry)
         return self._findings[kind]
+
+    def register(self, kind: str, entry: Entry) -> None:
+        self._registered.append((kind, entry))
+        self.forget()
 
     def forget(self) -> None:
         self._key = None
@@ -65,6 +72,14 @@ class Registry:
     def problems(self) -> dict[str, str]:
         """Return the places whose descriptors could not be read, and the traceback of each."""
         return {fault.origin: fault.report for fault in self._findings().faults}
+
+    def register(self, descriptor: Descriptor, root: str | Path) -> None:
+        """Let a plugin be found that no folder of descriptors and no entry point names.
+
+        :param descriptor: the plugin's.
+        :param root: the folder under which its class must lie.
+        """
+        self._catalogue.register(self.kind, Entry(descriptor, f'register_{self.kind}', Path(root)))
 
     def refresh(self) -> None:
         """Look again when next asked: packages were installed or removed, which `sys.path` does not show."""

@@ -44,6 +44,7 @@ class ArrayFolder(JobFolder):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
+        self._foreign = False
         self._journal = ArrayJournal(self._file('journal'))
         self._followers: set[Path] = set()
         self._name_element: Callable[[], NameElement | None] = lambda: None
@@ -220,6 +221,7 @@ class MemberFolder(JobFolder):
 
     def __init__(self, array: ArrayFolder, index: int, job_id: str) -> None:
         super().__init__(array.path)
+        self._foreign = False
         self.array = array
         self.index = index
         self._job_id = job_id

@@ -102,6 +102,15 @@ def never_launched(source: Observation, evidence: Evidence) -> End:
     return End(status, ExitInfo(ExitReason.LAUNCH_FAILED, message=message))
 
 
+def without_exit_code(source: Observation) -> End:
+    """Say of a job that is called completed that its script, which leaves its exit code, did not come to that."""
+    message = 'The job is over, and its script left no exit code: it did not come to its end.'
+    if source.status.message:
+        message += f' The scheduler says {source.status.message!r}.'
+    status = JobStatus(JobState.FAILED, time=source.status.time, message=message, metadata=source.status.metadata)
+    return End(status, ExitInfo(ExitReason.LOST, message=message))
+
+
 def killed_after_term(note: TermNote, evidence: Evidence) -> End:
     """A script that was sent TERM and leaves no record was killed, and nobody knows how its command ended."""
     if _took_its_time(note.began, note.seen, evidence):

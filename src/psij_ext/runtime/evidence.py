@@ -46,6 +46,8 @@ class Evidence:
         there is no such record.
     :param traceless_for: seconds since it was found over, and its folder, which can be read, showed that the script of
         this run never began, or never came back from the pre-launch script; None where it does not.
+    :param owes_exit_code: whether the script is a plugin's own that leaves its exit code at its end, and it has not;
+        the time since is `traceless_for`.
     :param left_preparing: whether it was the pre-launch script.
     :param absent_for: seconds since the first of the rounds without a gap in which all sources answered and
         none knew the job.
@@ -70,6 +72,7 @@ class Evidence:
     request: Request | None = None
     waited_for_cause: float | None = None
     traceless_for: float | None = None
+    owes_exit_code: bool = False
     left_preparing: bool = False
     absent_for: float | None = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional, Tuple
 
@@ -21,6 +22,7 @@ from psij_ext.runtime.identity import Identity
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.last_words import explanation
 from psij_ext.runtime.records import DEPENDENCY_PHASE, ExitRecord, ProgressEntry, TermNote
+from psij_ext.runtime.script import LAUNCHER_OUTPUT
 from psij_ext.runtime.usage import Request, request_of
 
 if TYPE_CHECKING:
@@ -97,10 +99,19 @@ class Followed:
             self.folder_answers = False
             return
         self.folder_answers = True
+        if record is not None and not record.counts_runs:
+            record = self._counted(record)
         if record != self.exit_record or progress != self.progress:
             self.read_at = now
             self.record_found_at = None if record is None else now
             self.exit_record, self.progress = record, progress
+
+    def _counted(self, record: ExitRecord) -> ExitRecord:
+        """Say which run a record is about whose script does not: a later one than those that are over for good."""
+        known = self.exit_record
+        if known is not None and (known.ended, known.exit_code) == (record.ended, record.exit_code):
+            return known
+        return replace(record, attempt=self.past_attempts + 1)
 
     def take_over(self, shadow: Followed, asked_at: float) -> None:
         """Go on from what was seen of the same job in a look at it.
@@ -156,7 +167,8 @@ class Followed:
         ended = over or (in_accounting is not None and in_accounting.status.final)
         traceless = ended and current_record is None and not progress and self._never_began()
         preparing = ended and current_record is None and self._left_preparing(progress)
-        if traceless or preparing:
+        owes = ended and current_record is None and self.folder is not None and self.folder.owes_exit_code
+        if traceless or preparing or owes:
             self.traceless_since = now if self.traceless_since is None else self.traceless_since
         else:
             self.traceless_since = None
@@ -177,6 +189,7 @@ class Followed:
             request=self._request() if self.folder_answers and (over or current_record is not None) else None,
             waited_for_cause=None if self.record_found_at is None else now - self.record_found_at,
             traceless_for=None if self.traceless_since is None else now - self.traceless_since,
+            owes_exit_code=owes,
             left_preparing=preparing,
             absent_for=None if self.absent_since is None else queue.asked_at - self.absent_since)
 
@@ -262,7 +275,8 @@ class Followed:
             return status
         own = self.stderr_path or self.folder.path_of('stderr')
         launched = self.exit_record is None or self.exit_record.phase in ('launch', 'done', 'post_launch')
-        message = explanation(status.message, [own] if launched else [], self.folder.scheduler_output_path)
+        words = [own, self.folder.path_of(LAUNCHER_OUTPUT)] if launched else []
+        message = explanation(status.message, words, self.folder.scheduler_output_path)
         return JobStatus(
             status.state, time=status.time, message=message, exit_code=status.exit_code, metadata=status.metadata)
 

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
+from psij_ext.core.places import user_state_folder
 from psij_ext.exceptions import IndexBroken, IndexLocked, IndexUnavailable
 from psij_ext.runtime import index_schema
 from psij_ext.runtime.filesystems import is_local
 from psij_ext.runtime.forking import ForkGate
-from psij_ext.runtime.places import user_state_folder
 from psij_ext.runtime.private import make_folders
 
 Result = TypeVar('Result')

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
 from psij_ext.core.exit_info import ExitInfo
+from psij_ext.core.places import user_state_folder
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import IndexBroken, IndexLocked, PsijExtError
 from psij_ext.runtime import index_rows
 from psij_ext.runtime.forking import renew_in_children
 from psij_ext.runtime.index_rows import Row
-from psij_ext.runtime.places import user_state_folder
 
 if TYPE_CHECKING:
     from psij_ext.runtime.index_file import IndexFile

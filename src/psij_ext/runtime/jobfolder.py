@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from psij_ext.runtime.foreign import LAUNCH, begun_as, claims, leaves_exit_code, read_exit_code
 from psij_ext.runtime.journal import ATTEMPT, Journal
 from psij_ext.runtime.limits import as_bytes
 from psij_ext.runtime.native_names import give_name, native_name
@@ -53,11 +54,14 @@ _RECORD_LIMIT = 64 * 1024
 class JobFolder:
     """The folder of one job. Only its owner can read its files, and they are never reached through a link."""
 
-    __slots__ = ('__weakref__', '_nonce', 'path')
+    __slots__ = ('__weakref__', '_foreign', '_native_id', '_nonce', 'path')
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._nonce: str | None = None
+        # Whether the script is a plugin's own, as far as that is known, and the native id where it is.
+        self._foreign: bool | None = None
+        self._native_id: str | None = None
 
     @classmethod
     def create(cls, work_directory: Path, job_id: str, spare: Path | None = None) -> JobFolder:
@@ -136,6 +140,8 @@ class JobFolder:
     @property
     def scheduler_output_path(self) -> Path:
         """Where the scheduler puts what the script itself and the scheduler's own programs write."""
+        if self._foreign and self._native_id is not None:
+            return self.path_of(f'{self._native_id}.out')
         return self.path_of(SCHEDULER_OUTPUT)
 
     def path_of(self, name: str) -> Path:
@@ -154,6 +160,7 @@ class JobFolder:
         """
         self._append('journal', Journal.line(submission=record, spec=spec))
         self._nonce = Journal({'submission': record}).nonce
+        self._foreign = False
 
     def read_journal(self) -> Journal:
         """Read all that was kept of the job by those who submitted and followed it.
@@ -162,7 +169,18 @@ class JobFolder:
         """
         journal = Journal.parse(self._read('journal', limit=None))
         self._nonce = journal.nonce
+        self._foreign, self._native_id = journal.is_foreign, journal.native_id
         return journal
+
+    def note_foreign(self) -> None:
+        """Keep that the script of this submission is a plugin's own, before it is submitted."""
+        self._note(foreign=True)
+        self._foreign = True
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the script is a plugin's own, as far as its journal was written or read here."""
+        return bool(self._foreign)
 
     def save(self) -> None:
         """Have the disk hold what was kept so far, so that the loss of power takes none of it away.
@@ -178,6 +196,10 @@ class JobFolder:
 
     def write_script(self, script: str) -> None:
         self._write('script', as_bytes(script), mode=0o700)
+
+    def write_launch(self, script: str) -> None:
+        """Keep the script by which a plugin's own script launches the job."""
+        self._write(LAUNCH, as_bytes(script))
 
     def write_environment(self, lines: str) -> None:
         """Keep the environment that the script brings along; it is nobody else's to read."""
@@ -229,7 +251,7 @@ class JobFolder:
         try:
             nonce = self.read_journal().nonce
             # A dialect may write scripts of its own, which claim nothing.
-            if nonce is None or f'/claim.{nonce}\n'.encode() not in (self._read('script') or b''):
+            if nonce is None or not claims((self._read('script') or b'').decode('utf-8', 'replace'), nonce):
                 return False
             return os.readlink(self._file(f'claim.{nonce}')) == REVOKED
         except OSError as error:
@@ -263,10 +285,21 @@ class JobFolder:
             return os.readlink(name)
         return verdict
 
+    def begun_as(self) -> str | None:
+        """Tell under which native id a plugin's own script has begun; None while it has left no trace.
+
+        :raises FolderUnreadable: if that cannot be told now.
+        """
+        try:
+            return begun_as(self.path)
+        except OSError as error:
+            raise unreadable(self.path, error) from error
+
     # -- the native id
 
     def set_native_id(self, native_id: str) -> None:
         """Keep the native id, and let the folder be found by it."""
+        self._native_id = native_id
         self._note_of_attempt(native_id=native_id)
         self.name_by(native_id)
 
@@ -301,7 +334,7 @@ class JobFolder:
         """
         content = self._read('exit')
         if content is None:
-            return None
+            return self._read_foreign_exit()
         record = parse_exit_record(content.decode('utf-8', 'replace'))
         if record is None:
             logger.warning('The exit record %s cannot be read and is passed over.', self._file('exit'))
@@ -309,6 +342,24 @@ class JobFolder:
             ended_by, _, _ = (self._read('ended_by') or b'').partition(b'\n')
             record = replace(record, ended_by=ended_by.decode('ascii', 'replace').strip() or None)
         return record
+
+    def _read_foreign_exit(self) -> ExitRecord | None:
+        if self._foreign is None:
+            self.read_journal()
+        if not self._foreign or self._native_id is None:
+            return None
+        try:
+            return read_exit_code(str(self.path), self._native_id)
+        except OSError as error:
+            raise unreadable(self.path, error) from error
+
+    @property
+    def owes_exit_code(self) -> bool:
+        """Whether the script is a plugin's own that leaves its exit code as its last act.
+
+        :raises FolderUnreadable: if that cannot be told now.
+        """
+        return self.is_foreign and leaves_exit_code(self._read('script', limit=None) or b'')
 
     @property
     def is_preparing(self) -> bool:
@@ -349,7 +400,7 @@ class JobFolder:
 
     def tidy(self) -> None:
         """Remove what nobody needs once the job has succeeded; what tells of it, and its output, stays."""
-        for name in ('script', 'nodes', 'environment', 'followers', 'others'):
+        for name in ('script', 'nodes', 'environment', 'followers', 'others', LAUNCH):
             with contextlib.suppress(OSError):
                 self.path_of(name).unlink()
 

@@ -16,7 +16,7 @@ from psij_ext.core.dependencies import Dependencies
 # In a line that says what became of an attempt to submit: its nonce.
 ATTEMPT = 'attempt'
 # What is said of a submission that came to nothing.
-_OF_AN_ATTEMPT = ('not_submitted', 'reported')
+_OF_AN_ATTEMPT = ('foreign', 'not_submitted', 'reported')
 
 
 class Journal:
@@ -113,6 +113,11 @@ class Journal:
     def is_open(self) -> bool:
         """Whether nobody knows what became of the submission."""
         return self.submission is not None and self.native_id is None and self.not_submitted is None
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the script is a plugin's own, which claims nothing."""
+        return 'foreign' in self._entries
 
     @property
     def cancel_noted(self) -> bool:

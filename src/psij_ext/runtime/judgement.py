@@ -27,6 +27,7 @@ from psij_ext.runtime.causes import (
     killed_after_term,
     never_launched,
     over,
+    without_exit_code,
 )
 from psij_ext.runtime.evidence import Evidence, Patience, Presence
 from psij_ext.runtime.records import DEPENDENCY_PHASE, ExitRecord, ProgressEntry
@@ -149,7 +150,12 @@ def _ended_without_record(source: Observation, evidence: Evidence, patience: Pat
     # Slurm leaves the reason why a job waited in vain on one that was cancelled while it did.
     in_vain = source.status.state is JobState.CANCELED and source.reason is ExitReason.DEPENDENCY_FAILED
     if not canceled or not (in_vain or source.reason in (None, *BY_ITSELF)):
-        if evidence.traceless_for is not None and _is_exit(source, evidence):
+        if evidence.owes_exit_code and source.status.exit_code is None:
+            if source.status.state is JobState.COMPLETED:
+                # Plugins of this kind were seen to call every job completed that is over.
+                late = (evidence.traceless_for or 0.0) >= patience.for_trace - _ROUNDING
+                return Judgement(*without_exit_code(source)) if late else Judgement()
+        elif evidence.traceless_for is not None and _is_exit(source, evidence):
             late = evidence.traceless_for >= patience.for_trace - _ROUNDING
             return Judgement(*never_launched(source, evidence)) if late else Judgement()
         return Judgement(*ended_by_scheduler(source))

@@ -45,6 +45,7 @@ class ExitRecord:
     :param began: when this attempt of the script began, in seconds since the epoch; None where nothing was run.
     :param max_rss: the most memory, in bytes, of the job's own cgroup or of the largest process of the launch command;
         None where it is unknown.
+    :param counts_runs: whether the script that wrote it counts the runs of its job; one of a plugin's own does not.
     :param unbegun: what kept the launch command from beginning: its own name where there is no such program, or the
         path of a standard stream that cannot be opened; None where nothing did.
     """
@@ -61,6 +62,7 @@ class ExitRecord:
     began: float | None = None
     max_rss: int | None = None
     unbegun: str | None = None
+    counts_runs: bool = True
 
     @property
     def launched(self) -> bool:

@@ -23,6 +23,7 @@ _OF_THE_HOST = frozenset(
      'HOST', 'HOSTNAME', 'LINENO', 'NCPUS', 'OLDPWD', 'OMP_NUM_THREADS', 'PPID', 'PWD', 'RANDOM', 'SECONDS',
      'SHELLOPTS', 'SHLVL', 'SSH_AUTH_SOCK', 'SSH_CLIENT', 'SSH_CONNECTION', 'SSH_TTY', 'TMPDIR', 'TTY', 'UID',
      'XDG_RUNTIME_DIR', 'XDG_SESSION_ID'))
+LAUNCHER_OUTPUT = 'launcher.out'
 _ONE_PROCESS = ResourceSpecV1()
 _PATHS = ('directory', 'stdin_path', 'stdout_path', 'stderr_path', 'pre_launch', 'post_launch')
 _OUTCOMES = (
@@ -53,17 +54,23 @@ def script_context(
         path = getattr(spec, name)
         if path is not None:
             check_path(f'JobSpec.{name}', path)
-    command = launch_command(job, launcher)
+    streams = {'stdin_path': str(spec.stdin_path or '/dev/null'),
+               'stdout_path': str(spec.stdout_path or f'{folder}/stdout'),
+               'stderr_path': str(spec.stderr_path or f'{folder}/stderr'),
+               'joined': is_one_file(spec.stdout_path, spec.stderr_path)}
+    if launcher.opens_streams:
+        command = _self_contained_command(job, launcher, streams)
+        own_words = f'{folder}/{LAUNCHER_OUTPUT}'
+        streams = {'stdin_path': '/dev/null', 'stdout_path': own_words, 'stderr_path': own_words, 'joined': True}
+    else:
+        command = launch_command(job, launcher)
     is_near = launcher.keeps_process_tree(job, scheduled=scheduled)
     return {
         'is_array': False, 'job_id': job.id, 'folder': str(folder), 'nonce': nonce,
         'mailbox': '' if mailbox is None else str(mailbox),
         'log_file': str(launcher.config.launcher_log_file or ''),
         'directory': str(spec.directory),
-        'stdin_path': str(spec.stdin_path or '/dev/null'),
-        'stdout_path': str(spec.stdout_path or f'{folder}/stdout'),
-        'stderr_path': str(spec.stderr_path or f'{folder}/stderr'),
-        'joined': is_one_file(spec.stdout_path, spec.stderr_path),
+        **streams,
         'pre_launch': _optional_path(spec.pre_launch), 'post_launch': _optional_path(spec.post_launch),
         'launch_command': command,
         'scheduled': scheduled, 'measures': is_near,
@@ -123,6 +130,18 @@ def launch_command(job: Job, launcher: Launcher, wrapped_job: Job | None = None)
     wrapped_job = wrapped_job or Job()
     wrapped_job.spec = wrapped
     return launcher.get_launch_command(wrapped_job)
+
+
+def _self_contained_command(job: Job, launcher: Launcher, streams: Mapping[str, object]) -> list[str]:
+    """Give the launch command of a launcher that opens the job's streams; what is around the launch is not its work."""
+    spec = copy.copy(job.spec)
+    if spec is None:
+        raise InvalidJobException('The job has no description.')
+    for name in ('stdin_path', 'stdout_path', 'stderr_path'):
+        setattr(spec, name, streams[name])
+    spec.pre_launch = spec.post_launch = None
+    described = job._described_as(spec)
+    return launch_command(described, launcher, job._described_as(spec))
 
 
 def export_lines(environment: Mapping[str, str]) -> str:

@@ -108,6 +108,13 @@ def _settle_by_folder(submission: OpenSubmission) -> str | None:
         submission.give_up(journal.not_submitted or submission.reason)
     elif holder is not None:
         submission.adopt(holder)
+    elif journal.is_foreign:
+        begun = submission.folder.begun_as()
+        if begun is None:
+            raise FolderUnreadable(
+                errno.EAGAIN, 'Its script is a plugin\'s own, which cannot be revoked; it has not begun',
+                str(submission.folder.path))
+        submission.adopt(begun)
     else:
         return nonce
     return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from psij_ext.runtime.places import default_work_directory, user_state_folder
+from psij_ext.core.places import default_work_directory, user_state_folder
 from psij_ext.runtime.private import append_to_file, read_file
 
 _NAME = 'work-directories'

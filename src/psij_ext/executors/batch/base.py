@@ -32,6 +32,7 @@ from psij_ext.runtime.command import (
     command_error,
 )
 from psij_ext.runtime.evidence import Patience
+from psij_ext.runtime.finding import job_folders, read_journals
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.schedule import Rhythm
 from psij_ext.runtime.settlement import Origins
@@ -53,10 +54,20 @@ class BatchSchedulerExecutor(SchedulerSubmission):
 
         :raises CommandError: if the scheduler does not answer.
         """
+        if type(self).get_list_command is SchedulerDialect.get_list_command and (
+                type(self).parse_list_output is SchedulerDialect.parse_list_output):
+            return self._list_own()
         result = self.run_query(self.get_list_command())
         if result.exit_code != 0:
             raise command_error('The jobs could not be listed', result)
         return self.parse_list_output(result.text)
+
+    def _list_own(self) -> List[str]:
+        """Return the native ids of those jobs that were submitted with this work directory and are in the queue."""
+        known = [journal.native_id for journal, _ in read_journals(job_folders(self.work_directory))
+                 if journal.native_id is not None and journal.end is None]
+        seen = self.parse_status(self.run_query(self.get_status_command(known))) if known else {}
+        return [native_id for native_id in known if native_id in seen and not seen[native_id].status.final]
 
     @property
     def _lets_jobs_wait(self) -> bool:

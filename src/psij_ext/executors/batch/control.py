@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import signal as signals
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,9 +15,11 @@ from psij_ext.exceptions import (
     CommandTimeout,
     ControlUncertain,
     InvalidJobException,
+    InvalidJobStateError,
     ParseError,
     SubmitException,
 )
+from psij_ext.executors.batch.blame import blaming
 from psij_ext.executors.batch.dialect import Refusal, SchedulerDialect
 from psij_ext.runtime.command import CommandResult, command_error
 
@@ -57,7 +60,12 @@ class SchedulerControl:
             one = len(part) == 1
             return dialect.get_cancel_command(part[0]) if one else dialect.get_cancel_many_command(part)
 
-        return self._act_on_all(native_ids, build, dialect.process_cancel_command_output, 'cancelled')
+        def judge(exit_code: int, words: str) -> None:
+            with contextlib.suppress(InvalidJobStateError), blaming(
+                    dialect, 'process_cancel_command_output', SubmitException):
+                dialect.process_cancel_command_output(exit_code, words)
+
+        return self._act_on_all(native_ids, build, judge, 'cancelled')
 
     def signal(self, native_ids: Sequence[str], signal: signals.Signals) -> dict[str, SubmitException]:
         """Send a signal to the processes of jobs; return those that did not get it, with the reason.

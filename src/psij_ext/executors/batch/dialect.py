@@ -6,6 +6,7 @@ import re
 import signal as signals
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, ClassVar, Dict, List, NamedTuple
 
@@ -13,9 +14,27 @@ from psij_ext.core.job import Job
 from psij_ext.core.observation import Observation, Site
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import InvalidJobException, ParseError
+from psij_ext.executors.batch.blame import blaming
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
+from psij_ext.executors.batch.foreign import OWN_ATTRIBUTES
 from psij_ext.runtime.command import CommandResult
+from psij_ext.runtime.script import hours_minutes_seconds
 from psij_ext.runtime.templates import full_script, render
+
+UNKNOWN_ERROR = 'PSIJ: Unknown error'
+"""What plugins that were written for PSI/J say of an error of which nothing is known."""
+
+
+def check_status_exit_code(command: str, exit_code: int, out: str) -> None:
+    """Make sure that a command that asks for states has succeeded.
+
+    :param command: its name, for the message.
+    :param exit_code: its exit code.
+    :param out: what it printed.
+    :raises RuntimeError: if it has not.
+    """
+    if exit_code != 0:
+        raise RuntimeError(f'The status command {command!r} failed with exit code {exit_code}: {out.strip()!r}')
 
 
 class Refusal(NamedTuple):
@@ -48,6 +67,7 @@ class SchedulerDialect(ABC):
     * `command_variables`: variables that its queries need;
     * `environment_defaults`: variables of the user's that fill in a key of the template where the spec is
       silent;
+    * `hold_attributes`: custom attributes with which a job is submitted and not started, until it is released;
     * `dependency_attributes`: beginnings of custom attributes, as `key=value`, that say for which jobs a job waits;
     * `carries_environment`: whether the job's script brings along the umask and the environment that it
       inherits, because the scheduler does not;
@@ -74,6 +94,7 @@ class SchedulerDialect(ABC):
     kept_variables: ClassVar[tuple[str, ...]] = ()
     command_variables: ClassVar[Mapping[str, str]] = {}
     environment_defaults: ClassVar[Mapping[str, str]] = {}
+    hold_attributes: ClassVar[Mapping[str, str | None]] = {}
     dependency_attributes: ClassVar[tuple[str, ...]] = ()
     carries_environment: ClassVar[bool] = False
     submit_rate: ClassVar[float | None] = None
@@ -134,10 +155,20 @@ class SchedulerDialect(ABC):
         if self.template is None:
             raise InvalidJobException(
                 f'{type(self).__name__} has neither a template nor a generate_submit_script.')
+        if OWN_ATTRIBUTES in context:  # somebody adds to this script, and was given their own form of it
+            context = {**context, 'custom_attributes': context[OWN_ATTRIBUTES]}
         submit_file.write(full_script(render(self.template, context), context))
 
+    def _format_duration(self, d: timedelta) -> str:
+        """Write a wall time for `formatted_job_duration` in a template that was written for PSI/J."""
+        return hours_minutes_seconds(-(-d // timedelta(seconds=1)))
+
     def get_list_command(self) -> List[str]:
-        """Return the command that lists this user's jobs; by default the status command without any id."""
+        """Return the command that lists this user's jobs; by default the status command without any id.
+
+        Where neither this nor `parse_list_output` is overridden, the jobs are listed that were submitted with the same
+        work directory.
+        """
         return self.get_status_command([])
 
     def parse_list_output(self, out: str) -> List[str]:
@@ -151,7 +182,8 @@ class SchedulerDialect(ABC):
 
         :raises ParseError: if it is no answer.
         """
-        statuses = self.parse_status_output(result.exit_code, result.combined_text)
+        with blaming(self, 'parse_status_output', ParseError):
+            statuses = self.parse_status_output(result.exit_code, result.combined_text)
         return {native_id: Observation(status) for native_id, status in statuses.items()}
 
     def spellings(self, native_id: str) -> Sequence[str]:

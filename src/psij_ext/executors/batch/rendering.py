@@ -11,7 +11,9 @@ from typing import Dict, List, Sequence, Tuple
 from psij_ext.core.dependencies import Dependencies
 from psij_ext.core.job import Job
 from psij_ext.exceptions import InvalidJobException
+from psij_ext.executors.batch.blame import blaming
 from psij_ext.executors.batch.dialect import SchedulerDialect
+from psij_ext.executors.batch.foreign import foreign_context
 from psij_ext.executors.custom_attributes import meant_for
 from psij_ext.runtime import processes
 from psij_ext.runtime.jobfolder import SCHEDULER_OUTPUT
@@ -34,6 +36,7 @@ class Rendering:
     def __init__(self, name: str, dialect: SchedulerDialect) -> None:
         self._name = name
         self._dialect = dialect
+        self._writes_own = type(dialect).generate_submit_script is not SchedulerDialect.generate_submit_script
 
     def render(
         self, job: Job, context: Dict[str, object], script_path: Path, dependencies: Dependencies,
@@ -59,6 +62,8 @@ class Rendering:
         for key, variable in self._dialect.environment_defaults.items():
             context[key] = context.get(key) or os.environ.get(variable)
         context.update(self._dialect.dialect_context(job, context))
+        if self._writes_own and job.spec is not None:
+            context.update(foreign_context(self._dialect, job, job.spec, context))
         if context['name'] is not None:
             context['name'] = self._shortened('name', str(context['name']))
         options: List[str] = [*array_option]
@@ -73,8 +78,10 @@ class Rendering:
         if any(dependencies):
             options += self._dependency_options(dependencies, [*plain, *other])
         script = StringIO()
-        self._dialect.generate_submit_script(job, context, script)
-        command = self._dialect.get_submit_command(job, script_path)
+        with blaming(self._dialect, 'generate_submit_script', InvalidJobException):
+            self._dialect.generate_submit_script(job, context, script)
+        with blaming(self._dialect, 'get_submit_command', InvalidJobException):
+            command = self._dialect.get_submit_command(job, script_path)
         return script.getvalue(), [*command[:-1], *options, command[-1]]
 
     def _dependency_options(self, dependencies: Dependencies, attributes: Sequence[Tuple[str, str]]) -> List[str]:
@@ -91,6 +98,8 @@ class Rendering:
         :raises InvalidJobException: if one does not say for which scheduler it is, or is refused.
         """
         prefixes = self._dialect.custom_attribute_prefixes
+        if not prefixes and self._writes_own:
+            return [], []  # its script does with them what it likes
         plain: List[Tuple[str, str]] = []
         other: List[Tuple[str, str]] = []
         for name, key, value in meant_for(job, prefixes, '|'.join(prefixes) or self._name):

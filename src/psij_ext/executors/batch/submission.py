@@ -24,6 +24,7 @@ from psij_ext.exceptions import (
 )
 from psij_ext.executors.arrays import ArrayRefused, ArraySubmittingExecutor, ArrayTurnedAway
 from psij_ext.executors.batch.arrays import common_name, shape_of
+from psij_ext.executors.batch.blame import blaming, described
 from psij_ext.executors.batch.config import BatchSchedulerExecutorConfig
 from psij_ext.executors.batch.dialect import SchedulerDialect
 from psij_ext.executors.batch.rendering import Rendering
@@ -36,6 +37,7 @@ from psij_ext.runtime.command import (
     SubprocessRunner,
     scrubbed_environment,
 )
+from psij_ext.runtime.foreign import claims, launch_script
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.limits import size_of
 from psij_ext.runtime.schedule import Pace
@@ -113,7 +115,8 @@ class SchedulerSubmission(SchedulerDialect, ArraySubmittingExecutor):
         if spec is None or type(self).get_array_option is SchedulerDialect.get_array_option:
             return None
         try:
-            return shape_of(job, spec, self._launcher(spec))
+            launcher = self._launcher(spec)
+            return None if launcher.opens_streams else shape_of(job, spec, launcher)
         except InvalidJobException:
             return None  # on its own it will say why it cannot be submitted
 
@@ -157,6 +160,9 @@ class SchedulerSubmission(SchedulerDialect, ArraySubmittingExecutor):
         :param folder: the folder of the job, or of the array.
         """
         self._check_script(script)
+        if not claims(script, nonce):
+            folder.note_foreign()
+            folder.write_launch(launch_script())
         folder.write_script(script)
         if self.carries_environment and job.spec is not None and job.spec.inherit_environment:
             folder.write_environment(export_lines(self._environment()))
@@ -189,10 +195,13 @@ class SchedulerSubmission(SchedulerDialect, ArraySubmittingExecutor):
                 transient=transient, argv=command, exit_code=result.exit_code,
                 stderr=result.error_text, script_path=folder.script_path))
         try:
-            native_id = self.job_id_from_submit_output(result.text)
-        except ParseError:
+            with blaming(self, 'job_id_from_submit_output', ParseError):
+                native_id = self.job_id_from_submit_output(result.text)
+            if not isinstance(native_id, str) or not native_id:
+                raise ParseError(f'{described(self)}: job_id_from_submit_output returned {native_id!r}')
+        except ParseError as error:
             unreadable = CommandError(
-                f'The answer of {shlex.join(command)} names no job: {result.combined_text!r}', argv=command,
+                f'The answer of {shlex.join(command)} names no job: {result.combined_text!r} ({error})', argv=command,
                 exit_code=result.exit_code, stdout=result.text, stderr=result.error_text)
             return self._settle(folder, nonce, _unknown_outcome(unreadable, folder))
         self._heard()
@@ -226,6 +235,12 @@ class SchedulerSubmission(SchedulerDialect, ArraySubmittingExecutor):
         :raises SubmitException: the given one, if it does not.
         :raises SubmitUncertain: if nobody knows.
         """
+        if folder.is_foreign:
+            begun = folder.begun_as()
+            if begun is None:
+                raise failure
+            logger.warning('The job has begun as %s, as its own script says: %s', begun, failure)
+            return begun
         try:
             native_id = folder.revoke(nonce)
         except OSError as error:
@@ -264,6 +279,14 @@ class SchedulerSubmission(SchedulerDialect, ArraySubmittingExecutor):
 
 
 def _unknown_outcome(error: CommandError, folder: JobFolder) -> SubmitException:
+    if folder.is_foreign:
+        uncertain = SubmitUncertain(
+            f'{error} Whether the scheduler took the job is unknown, and its script is the executor\'s own, which '
+            'cannot be revoked. Do not submit it again: it stays followed, and what became of it is known once its '
+            f'script has begun (folder: {folder.path}).', error, argv=error.argv, exit_code=error.exit_code,
+            stderr=error.stderr, script_path=folder.script_path)
+        uncertain.__cause__ = error
+        return uncertain
     failure = SubmitException(
         f'{error} Whether the scheduler took the job is unknown; it was revoked, so that it runs nothing '
         'if it did, and may be submitted again.', error, transient=True, argv=error.argv,
