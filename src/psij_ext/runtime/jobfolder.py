@@ -400,7 +400,7 @@ class JobFolder:
 
     def tidy(self) -> None:
         """Remove what nobody needs once the job has succeeded; what tells of it, and its output, stays."""
-        for name in ('script', 'nodes', 'environment', 'followers', 'others', LAUNCH):
+        for name in ('script', 'nodes', 'environment', 'followers', 'others', LAUNCH, 'step'):
             with contextlib.suppress(OSError):
                 self.path_of(name).unlink()
 
