@@ -121,16 +121,67 @@ def test_all_that_a_spec_says(executor: Any, tmp_path: Path) -> None:
 
 
 def test_both_outputs_in_one_file(executor: Any, tmp_path: Path) -> None:
-    run(executor, shell('echo one; echo two >&2; echo three', stdout_path='both', stderr_path='both'))
+    (tmp_path / 'link').symlink_to('both')
+    run(executor, shell('echo one; echo two >&2; echo three', stdout_path='both', stderr_path='link'))
     assert (tmp_path / 'both').read_text() == 'one\ntwo\nthree\n'
 
 
-def test_a_pre_launch_script_that_fails_launches_nothing(executor: Any, tmp_path: Path) -> None:
-    (tmp_path / 'before.sh').write_text('return 4\n')
+@pytest.mark.parametrize(('ending', 'code'), [
+    ('return 4', 4), ('false', 1), ('exit 3', 3), ('exit 0', 1), ('set -e\nfalse\ntrue', 1), ('exec true', 0)])
+def test_a_pre_launch_script_that_fails_launches_nothing(executor: Any, tmp_path: Path, ending: str, code: int) -> None:
+    (tmp_path / 'before.sh').write_text(f'{ending}\n')
     job = run(executor, shell('touch ran', pre_launch='before.sh'))
-    assert (job.status.state, job.status.exit_code) == (JobState.FAILED, 4)
-    assert 'nothing was launched' in str(job.status.message)
+    assert (job.status.state, job.status.exit_code) == (JobState.FAILED, code)
+    assert job.exit_info is not None
+    assert job.exit_info.reason is ExitReason.LAUNCH_FAILED
+    assert 'pre' in str(job.status.message)
     assert not (tmp_path / 'ran').exists()
+
+
+@pytest.mark.parametrize(('fields', 'said'), [
+    ({'stdin_path': 'nothing'}, '/nothing'), ({'stdout_path': 'no/out'}, '/no/out'), ({'stderr_path': 'no/err'}, '/no/err'),
+    ({'directory': 'no'}, 'directory')], ids=str)
+def test_what_keeps_a_command_from_beginning(executor: Any, tmp_path: Path, fields: Any, said: str) -> None:
+    job = run(executor, shell('touch ran', **fields))
+    assert (job.status.state, job.status.exit_code) == (JobState.FAILED, 1)
+    assert job.exit_info is not None
+    assert job.exit_info.reason is ExitReason.LAUNCH_FAILED
+    assert said in str(job.status.message)
+    assert not (tmp_path / 'ran').exists()
+
+
+@pytest.mark.parametrize(('executable', 'code'), [('/no/such/program', 127), ('./plain', 126)])
+def test_a_command_that_is_not_to_be_had(executor: Any, tmp_path: Path, executable: str, code: int) -> None:
+    (tmp_path / 'plain').touch()
+    job = run(executor, Job(JobSpec(executable)))
+    assert job.status.exit_code == code
+    assert job.exit_info is not None
+    assert job.exit_info.reason is ExitReason.LAUNCH_FAILED
+    assert executable in str(job.status.message)
+
+
+def test_a_program_that_ends_with_such_a_code_has_run(executor: Any) -> None:
+    job = run(executor, shell('exit 127'))
+    assert job.exit_info is not None
+    assert job.exit_info.reason is ExitReason.EXITED
+
+
+def test_that_it_ran_is_told_before_its_end(executor: Any) -> None:
+    seen: list[JobState] = []
+    executor.config.queue_polling_interval = 1
+    job = shell('exit 3')
+    job.set_job_status_callback(lambda _, status: seen.append(status.state))
+    run(executor, job)
+    executor.close()
+    assert seen == [JobState.QUEUED, JobState.ACTIVE, JobState.FAILED]
+
+
+def test_a_query_that_cannot_be_read_keeps_no_exit_code_back(executor: Any) -> None:
+    def parse_status_output(exit_code: int, out: str) -> dict[str, JobStatus]:
+        raise KeyError('Jobs')
+
+    executor.parse_status_output = parse_status_output
+    assert run(executor, shell('exit 0')).status.state is JobState.COMPLETED
 
 
 def test_what_the_template_may_use(executor: Any) -> None:
@@ -243,6 +294,7 @@ def test_an_exit_code_counts_for_one_run(tmp_path: Path) -> None:
     followed.past_attempts = 1  # the queue said that the job waits again
     followed.read_folder(1.0)
     assert followed.exit_record == first
+    folder.path_of('progress').write_text('1 ACTIVE 1\n2 ACTIVE 2\n')
     os.utime(code, (1.0, 1.0))
     followed.read_folder(2.0)
     assert followed.exit_record is not None

@@ -48,7 +48,7 @@ class Followed:
     """
 
     __slots__ = (
-        'absent_since', 'cancel_acknowledged', 'exit_record', 'folder', 'folder_answers', 'identity', 'job',
+        'absent_since', 'cancel_acknowledged', 'exit_record', 'folder', 'folder_answers', 'identity', 'job', 'kept_end',
         'last_seen', 'native_id', 'past_attempts', 'patience', 'progress', 'read_at', 'record_found_at', 'report',
         'reported_run', 'stderr_path', 'submitted', 'taken_out', 'traceless_since', 'waited_at')
 
@@ -63,6 +63,8 @@ class Followed:
         self.patience = patience
         self.submitted = time.time() if submitted is None else submitted
         self.cancel_acknowledged = False
+        # The end that was kept in the folder when that was first read; it may be pruned since.
+        self.kept_end: tuple[JobStatus, ExitInfo] | None = None
         self.exit_record: ExitRecord | None = None
         self.progress: tuple[ProgressEntry, ...] = ()
         self.identity = Identity(native_id, folder, self.submitted)
@@ -98,18 +100,23 @@ class Followed:
             return
         self.folder_answers = True
         if record is not None and not record.counts_runs:
-            record = self._counted(record)
+            record = self._counted(record, progress)
         if record != self.exit_record or progress != self.progress:
             self.read_at = now
             self.record_found_at = None if record is None else now
             self.exit_record, self.progress = record, progress
 
-    def _counted(self, record: ExitRecord) -> ExitRecord:
-        """Say which run a record is about whose script does not: a later one than those that are over for good."""
+    @property
+    def gives_no_hints(self) -> bool:
+        """Whether its folder has to be read to find out that it has news."""
+        return self.folder is not None and self.folder.is_foreign
+
+    def _counted(self, record: ExitRecord, progress: Sequence[ProgressEntry]) -> ExitRecord:
+        """Say which run a record is about whose script does not: the latest, after those that are over for good."""
         known = self.exit_record
         if known is not None and (known.ended, known.exit_code) == (record.ended, record.exit_code):
             return known
-        return replace(record, attempt=self.past_attempts + 1)
+        return replace(record, attempt=max(self.past_attempts + 1, *(entry.attempt for entry in progress), 1))
 
     def take_over(self, shadow: Followed, asked_at: float) -> None:
         """Go on from what was seen of the same job in a look at it.

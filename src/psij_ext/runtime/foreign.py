@@ -1,10 +1,13 @@
 """Jobs whose scripts are not ours, but all a plugin's that was written for PSI/J.
 
-Such a script claims nothing: nobody can revoke it, and what runs it twice is not stopped. It writes no progress and no
-hints. Of its end it leaves the exit code of the launch command in `NATIVE_ID.ec`, and of what it has to say
-`NATIVE_ID.out`, both in the job's folder: these are the files that the documentation of PSI/J's
+Such a script claims nothing: nobody can revoke it, and what runs it twice is not stopped. It gives no hints, so its
+folder is read in every round. Of its end it leaves the exit code of the launch command in `NATIVE_ID.ec`, and of what
+it has to say `NATIVE_ID.out`, both in the job's folder: these are the files that the documentation of PSI/J's
 `BatchSchedulerExecutor` asks for. An exit code is evidence of an end as an exit record of ours is; it says nothing of
-signals, and nothing of which run of the job it is about. So whoever finds that it has changed counts the runs.
+signals, and nothing of which run of the job it is about.
+
+The launch command that we give to such a script tells a little more, where the script uses it: how far it came, in
+`step`, and when it launched what, in `progress`; and it removes what an earlier run left as its exit code.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ from psij_ext.runtime.records import ExitRecord
 
 LAUNCH = 'launch'
 _EXIT_CODE = re.compile(rb'\s*(\d{1,3})\s*')
+_STEPS = ('directory', 'pre_launch', 'launch', 'done')
+_LONGEST_STEP = 8192
 _TRACES = ('.ec', '.out')
 # The files `scheduler.out` and `launcher.out` are no traces of a job of such a name.
 _OTHER_OUTPUT = {'scheduler', 'launcher'}
@@ -39,7 +44,8 @@ def launch_words(context: Mapping[str, object]) -> list[str]:
 
     :param context: what the templates of our own scripts may use of the job.
     """
-    streams = [context[name] for name in ('stdin_path', 'stdout_path', 'stderr_path')]
+    errors = context['stdout_path'] if context['joined'] else context['stderr_path']
+    streams = [context['stdin_path'], context['stdout_path'], errors]
     around = [context['pre_launch'] or '', context['post_launch'] or '']
     command = context['launch_command']
     words = [f'{context["folder"]}/{LAUNCH}', context['job_id'], context['log_file'] or '/dev/null', *around, *streams,
@@ -58,8 +64,17 @@ def read_exit_code(folder: str, native_id: str) -> ExitRecord | None:
     code = None if content is None else _EXIT_CODE.fullmatch(content)
     if code is None:
         return None
-    return ExitRecord(attempt=1, native_id=native_id, exit_code=int(code[1]), phase='done', term_seen=False,
-                      ended=Path(name).stat().st_mtime, counts_runs=False)
+    phase, unbegun = _read_step(folder)
+    return ExitRecord(attempt=1, native_id=native_id, exit_code=int(code[1]), phase=phase, term_seen=False,
+                      ended=Path(name).stat().st_mtime, counts_runs=False, unbegun=unbegun)
+
+
+def _read_step(folder: str) -> tuple[str, str | None]:
+    """Read how far the launch command came, and what kept the job's own from beginning."""
+    lines = (read_file(f'{folder}/step', _LONGEST_STEP) or b'').decode('utf-8', 'replace').split('\n', 1)
+    if lines[0] not in _STEPS:
+        return 'done', None
+    return lines[0], (lines[1].rstrip('\n') or None) if len(lines) > 1 else None
 
 
 def leaves_exit_code(script: bytes) -> bool:

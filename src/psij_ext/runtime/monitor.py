@@ -244,7 +244,7 @@ class StatusMonitor:
             # Whatever a dialect or a plugin does wrong: the folders are looked at all the same.
             self._query_failed(jobs, error, now)
             self._unaccounted.take()
-            return set()
+            return {followed.job.id for followed in jobs if followed.gives_no_hints}
         self._trouble = None
         identified = self._answers.identify(jobs)
         for followed in jobs:
@@ -264,7 +264,8 @@ class StatusMonitor:
         # What the last answer said of a job whose folder told something new at the same time was put aside.
         return {followed.job.id for followed in jobs
                 if followed.job.id in self._cause_deadlines or followed.read_at >= last.asked_at
-                or followed.absent_since is not None or followed.native_id in shared or followed.job.id in identified
+                or followed.absent_since is not None or followed.gives_no_hints
+                or followed.native_id in shared or followed.job.id in identified
                 or self._answers.has_news(last.observations, followed.native_id)}
 
     def _query_failed(self, jobs: Sequence[Followed], error: Exception, now: float) -> None:
