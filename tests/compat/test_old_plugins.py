@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -28,6 +29,7 @@ from psij_ext.exceptions import InvalidJobException, SubmitException, SubmitUnce
 from psij_ext.executors.batch import BatchSchedulerExecutor, BatchSchedulerExecutorConfig
 from psij_ext.runtime.evidence import Evidence, Patience, Presence
 from psij_ext.runtime.followed import Followed
+from psij_ext.runtime.foreign import launch_script
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.judgement import judge
 from psij_ext.runtime.settlement import OpenSubmission, settle_by_folders
@@ -136,6 +138,25 @@ def test_a_pre_launch_script_that_fails_launches_nothing(executor: Any, tmp_path
     assert job.exit_info.reason is ExitReason.LAUNCH_FAILED
     assert 'pre' in str(job.status.message)
     assert not (tmp_path / 'ran').exists()
+
+
+def test_what_a_pre_launch_script_sets_in_its_shell_ends_nothing(executor: Any, tmp_path: Path) -> None:
+    (tmp_path / 'before.sh').write_text('set -euC\n')
+    (tmp_path / 'after.sh').write_text('touch after\n')
+    job = run(executor, shell('exit 3', pre_launch='before.sh', post_launch='after.sh', stdout_path='before.sh'))
+    assert (job.status.state, job.status.exit_code) == (JobState.FAILED, 3)
+    assert (tmp_path / 'after').exists()
+
+
+def test_a_later_run_removes_the_exit_code_of_an_earlier_one(tmp_path: Path) -> None:
+    (tmp_path / 'launch').write_text(launch_script())
+    (tmp_path / '1.ec').write_text('7')
+    words = ['a-job', '/dev/null', '', '', '/dev/null', '/dev/null', '/dev/null', str(tmp_path)]
+    for run_number in ('1', '2'):
+        subprocess.run(['/bin/bash', str(tmp_path / 'launch'), *words, '/bin/true'], check=True)
+        assert (tmp_path / 'progress').read_text().splitlines()[-1].startswith(f'{run_number} ACTIVE ')
+        assert not (tmp_path / '1.ec').exists()
+    assert (tmp_path / 'step').read_text() == 'done\n\n'
 
 
 @pytest.mark.parametrize(('fields', 'said'), [
