@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -14,13 +15,16 @@ import pytest
 from simple_dialect import FakeRunner, SimpleExecutor, TellingExecutor, begins, folder_of, result
 
 from faulty_files import FaultyFiles
+from psij_ext.core.exit_info import ExitInfo, ExitReason
 from psij_ext.core.job import Job
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
+from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import CommandTimeout, InvalidJobException, SubmitException, SubmitUncertain
 from psij_ext.executors.batch import BatchSchedulerExecutorConfig
 from psij_ext.runtime import processes
 from psij_ext.runtime.command import CommandResult
+from psij_ext.runtime.ending import keep_end
 from psij_ext.runtime.finding import job_folders
 from psij_ext.runtime.jobfolder import REVOKED, JobFolder
 from psij_ext.runtime.keys import Keys
@@ -85,6 +89,33 @@ def test_nothing_is_submitted_while_the_folder_of_the_former_job_cannot_be_read(
     assert len(runner.of('submit')) == 1
     executor.submit(second, key='k')
     assert (second.native_id, len(runner.of('submit'))) == ('1', 1)
+
+
+def test_a_former_job_that_is_pruned_at_this_moment_has_ended_as_it_did(
+        executor: SimpleExecutor, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = date(), date()
+    executor.submit(first, key='k')
+    keep_end(folder_of(executor, first), JobStatus(JobState.FAILED, exit_code=3), ExitInfo(ExitReason.EXITED, 3), reported=True)
+    attach = SimpleExecutor._attach_all
+
+    def attach_late(*arguments: Any) -> None:
+        shutil.rmtree(folder_of(executor, first).path)
+        attach(*arguments)
+
+    monkeypatch.setattr(SimpleExecutor, '_attach_all', attach_late)
+    runner.answers['status'] = result()
+    executor.submit(second, key='k')
+    assert (second.native_id, second.status.state, second.status.exit_code) == ('1', JobState.FAILED, 3)
+
+
+def test_a_job_whose_submitter_lives_stays_its_own(executor: SimpleExecutor, runner: FakeRunner) -> None:
+    first = date()
+    executor.submit(first, key='k')
+    folder = folder_of(executor, first)
+    for owner, kept in ((living(), living()), (DEAD, HERE)):
+        folder.note_owner(owner)
+        executor.submit(date(), key='k')
+        assert folder.read_journal().owner == kept
 
 
 def test_other_keys_are_other_jobs(executor: SimpleExecutor, runner: FakeRunner) -> None:

@@ -153,6 +153,20 @@ def test_a_line_that_is_cut_short_spoils_no_other_and_may_be_completed_later(arr
     assert [folder.read_journal().cancel_noted for folder in array.jobs] == [False, True, True]
 
 
+def test_a_journal_that_is_read_while_it_is_written_tells_the_same_of_all_elements_afterwards(work: Path) -> None:
+    specs = [JobSpec('true', [str(number)]) for number in range(13)]
+    array = make_array(work, '12', specs=specs)
+    journal = array.path / 'journal'
+    whole = journal.read_bytes()
+    read = ArrayFolder(array.path)
+    for end_of_line in (whole.index(b'{"differs": 12') + len(b'{"differs": 1') + more for more in range(4)):
+        journal.write_bytes(whole[:end_of_line])
+        read.read_journal()
+    journal.write_bytes(whole)
+    told = [JSONSerializer().loads(folder.read_journal().spec or '').arguments for folder in read.jobs]
+    assert told == [spec.arguments for spec in specs]
+
+
 def test_what_makes_no_sense_is_passed_over(array: ArrayFolder) -> None:
     for line in (b'5', b'\xff', b'{"member": "1", "says": {"cancel": 1}}', b'{"member": 99, "says": {"end": {}}}',
                  b'{"member": 1, "says": 5}', b'{"differs": x, "fields": {}}', b'{"differs": 1', b'[' * 5000):

@@ -43,6 +43,12 @@ def test_an_id_that_was_given_twice_is_the_newer_jobs(work: Path) -> None:
     assert found.job_id == 'job-2'
 
 
+def test_a_job_that_is_named_twice_has_one_name(work: Path) -> None:
+    """As where two processes find out at once what became of its submission."""
+    submitted(work, 'job-1', '12').set_native_id('12')
+    assert [path.name for path in (work / '.native').iterdir()] == ['12']
+
+
 def test_a_job_is_found_where_folders_share_no_links(work: Path, mocker: MockerFixture) -> None:
     mocker.patch('os.link', side_effect=OSError(errno.EXDEV, 'no links here'))
     submitted(work, 'job-1', '12')

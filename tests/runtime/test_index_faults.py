@@ -204,6 +204,22 @@ def test_what_another_process_made_anew_is_not_put_aside(folder: Path, file: Pat
     assert ids(folder) == ['a']
 
 
+def test_who_finds_that_another_process_puts_it_aside_waits_for_that(
+        folder: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_bytes(b'broken' * 1000)
+    set_aside, others = index_file.IndexFile.set_aside, ['another']
+
+    def while_another_does(self: index_file.IndexFile) -> Path | None:
+        if others:
+            others.pop()
+            raise IndexLocked('Another process is replacing it.')
+        return set_aside(self)
+
+    monkeypatch.setattr(index_file.IndexFile, 'set_aside', while_another_does)
+    write(folder, 'a')
+    assert ids(folder) == ['a']
+
+
 def test_several_broken_files_have_several_names(folder: Path, file: Path) -> None:
     for _ in range(3):
         file.write_bytes(b'broken' * 1000)

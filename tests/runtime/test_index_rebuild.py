@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from indexed import SECONDS, end, ids, in_the_way, locked, make_job, submit, the_job
@@ -13,8 +15,10 @@ from pytest_mock import MockerFixture
 
 from psij_ext.core.exit_info import ExitInfo, ExitReason
 from psij_ext.core.state import JobState
+from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import IndexLocked, IndexUnavailable
 from psij_ext.runtime import index_rebuild, index_schema
+from psij_ext.runtime.ending import keep_end
 from psij_ext.runtime.index import Index
 from psij_ext.runtime.index_rebuild import rebuild
 from psij_ext.runtime.index_writer import IndexWriter
@@ -61,6 +65,22 @@ def test_an_index_made_anew_is_the_one_that_was_written(folder: Path, work: Path
     writer.close()
     found = {job.job_id: job for job in Index(folder).jobs()}
     assert found == {job.job_id: job for job in Index(tmp_path / 'other').jobs()}
+
+
+def test_what_happens_while_folders_are_read(folder: Path, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An index that does not know of a job yet takes no news of it."""
+    replace, pruned = index_rebuild._replace, make_job(work, 'pruned', '1', ended=900.0)
+    ends = make_job(work, 'ends', '2')
+
+    def replace_later(*arguments: Any) -> int:
+        keep_end(ends, JobStatus(FAILED, 900.0), ExitInfo(ExitReason.EXITED, 3), reported=True)
+        shutil.rmtree(pruned.path)
+        return replace(*arguments)
+
+    monkeypatch.setattr(index_rebuild, '_replace', replace_later)
+    assert rebuild([work], folder).jobs == 1
+    job = the_job(folder)
+    assert (job.job_id, job.state, job.reported is None) == ('ends', FAILED, False)
 
 
 def test_attempts(folder: Path, work: Path) -> None:
@@ -228,6 +248,8 @@ def test_readers_never_see_half_of_it(folder: Path, work: Path) -> None:
     with in_the_way('''
 import sys
 from pathlib import Path
+from typing import Any
+from psij_ext.runtime import index_rebuild
 from psij_ext.runtime.index_rebuild import rebuild
 print('begun', flush=True)
 while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from indexed import ids, locked, make_job
 from pytest_mock import MockerFixture
 
+from psij_ext.runtime import retention
+from psij_ext.runtime.finding import find_folder
 from psij_ext.runtime.index import Index
 from psij_ext.runtime.index_rebuild import rebuild
 from psij_ext.runtime.jobfolder import JobFolder
@@ -96,6 +99,54 @@ def test_a_dry_run_tells_and_removes_nothing(work: Path, folder: Path) -> None:
     assert pruned.litter == (spare,)
     assert names(work / 'slurm') == {'a', '.native', spare.name}
     assert ids(folder) == ['a']
+
+
+class Entries(list):  # type: ignore[type-arg]
+    """What `os.scandir` gives, as the folder was a moment ago."""
+
+    def __enter__(self) -> Entries:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_a_spare_folder_that_a_program_takes_at_this_moment_is_no_trouble(
+        work: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_job(work, 'a', '1')
+    spare, scandir, litter = make_spare(work / 'slurm'), os.scandir, retention._litter
+
+    def scan_before(path: Path) -> Entries:
+        entries = Entries(scandir(path))
+        spare.rename(work / 'slurm' / 'b')
+        return entries
+
+    def look_late(*arguments: Any) -> list[Path]:
+        with monkeypatch.context() as patches:
+            patches.setattr(os, 'scandir', scan_before)
+            return litter(*arguments)
+
+    monkeypatch.setattr(retention, '_litter', look_late)
+    pruned = prune([work], MONTH, 2 * NOW, folder=folder)
+    assert (pruned.troubles, pruned.litter, (work / 'slurm' / 'b').exists()) == ({}, (), True)
+
+
+def test_an_id_that_is_given_to_another_job_at_this_moment_leads_there(
+        work: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_job(work, 'old', '1', ended=LONG_AGO, reported=LONG_AGO)
+    names_of_nobody = retention._names_of_nobody
+
+    def given_again(executor_folder: Path) -> list[Path]:
+        found = names_of_nobody(executor_folder)
+        if found:
+            make_job(work, 'new', '1')
+        return found
+
+    monkeypatch.setattr(retention, '_names_of_nobody', given_again)
+    assert pruned_ids(prune([work], MONTH, NOW, folder=folder)) == ['old']
+    led = find_folder(work / 'slurm', '1')
+    assert led is not None
+    assert led.job_id == 'new'
 
 
 def test_litter(work: Path, folder: Path) -> None:

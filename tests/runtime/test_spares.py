@@ -28,6 +28,14 @@ def test_a_job_gets_the_folder_that_was_made_in_advance(spares: SpareFolders, tm
     assert not spare.exists()
 
 
+def test_a_spare_folder_that_a_job_cannot_have_is_not_left_behind(spares: SpareFolders, tmp_path: Path) -> None:
+    """The job was refused before, and has its folder."""
+    JobFolder.create(tmp_path, 'the-job').open_journal({}, '{}')
+    spares.add(tmp_path)
+    JobFolder.create(tmp_path, 'the-job', spares.take())
+    assert [path.name for path in tmp_path.iterdir()] == ['the-job']
+
+
 def test_a_spare_folder_is_given_away_once(spares: SpareFolders, tmp_path: Path) -> None:
     spares.add(tmp_path)
     spares.add(tmp_path)

@@ -140,3 +140,11 @@ def test_the_common_templates_use_nothing_that_the_context_lacks(tmp_path: Path)
     script = full_script('#!/bin/bash\n', {**context, 'carries_environment': False})
     assert script.startswith('#!/bin/bash\n')
     assert subprocess.run(['/bin/bash', '-n'], input=script, text=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize('text', ['{{#a}}1', '#!/bin/bash\n{{^a}}1', '{{#a}}{{#b}}1{{/a}}', '1{{/a}}', '{{#a}}1{{/b}}{{/a}}'])
+def test_a_section_that_is_not_closed_is_an_error(tmp_path: Path, text: str) -> None:
+    template = tmp_path / 'broken.mustache'
+    template.write_text(text)
+    with pytest.raises(InvalidJobException, match=r'broken\.mustache cannot be filled in'):
+        render(template, {'a': True, 'b': True})

@@ -24,8 +24,9 @@ def _attributes(label: str, value: object) -> JobAttributes:
 class JobSpec(Checked):
     """The description of a job: what to run, where, with which files, on what.
 
-    Lists, sets and dictionaries are copied when they are set. Paths may be strings and are kept as `Path`;
-    relative ones lie under `directory`.
+    Lists, sets and dictionaries are copied when they are set. Paths may be strings and are kept as `Path`. Relative
+    ones lie under `directory`; but `directory` itself, the scripts around the launch, and the outer side of staged
+    files lie under the present directory of the program that submits the job.
 
     :param executable: the program.
     :param arguments: its arguments.

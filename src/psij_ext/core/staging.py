@@ -125,7 +125,7 @@ class StagingMode(Enum):
 
 
 class StageOutFlags(Flag):
-    """When files are delivered or removed after a job; without any ON_ flag, however it ended."""
+    """When files are delivered or removed after a job; without any of the flags `ON_...`, however it ended."""
 
     NONE = 0
     """No condition: the same as ALWAYS."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from psij_ext.core.job import Job
 from psij_ext.core.state import JobState
 from psij_ext.exceptions import SubmitException, SubmitUncertain
@@ -29,6 +31,14 @@ class FormerUncertain(SubmitUncertain):
         self.former = former
 
 
+class Former(NamedTuple):
+    """The job that has a key, and what its folder says: that may be pruned at any moment once it is over."""
+
+    native_id: str
+    folder: JobFolder
+    journal: Journal
+
+
 class KeyedExecutor(RecoveringExecutor):
     """An executor that submits nothing under a key that has a job already."""
 
@@ -37,10 +47,10 @@ class KeyedExecutor(RecoveringExecutor):
         """For how many seconds another process may be at a submission."""
         return 60.0
 
-    def _find_by_key(self, key: str, job: Job, resubmit_failed: bool) -> str | None:
+    def _find_by_key(self, key: str, job: Job, resubmit_failed: bool) -> Former | None:
         """Find the job that has a key, or let this one have it, whose submission is on record already.
 
-        :return: the native id of the other job; None if the key is this job's now.
+        :return: the other job; None if the key is this job's now.
         :raises SubmitException: if another process takes too long to submit.
         :raises FormerUncertain: if nobody knows what became of an earlier submission.
         :raises OSError: if the keys cannot be read or written.
@@ -54,7 +64,7 @@ class KeyedExecutor(RecoveringExecutor):
             journal = Journal({}) if folder is None else folder.read_journal()
             if folder is not None and journal.native_id is not None:
                 if not (resubmit_failed and self._has_failed(folder)):
-                    return journal.native_id
+                    return Former(journal.native_id, folder, journal)
             elif folder is not None and journal.is_open:
                 self._await_outcome(key, folder, journal, pauses)
                 continue
@@ -65,7 +75,8 @@ class KeyedExecutor(RecoveringExecutor):
         """Find out what became of a submission under a key, or wait a moment for the process that is at it."""
         if self._is_left(journal):
             self._settle_open([folder])
-            if folder.read_journal().is_open:
+            journal = folder.read_journal()
+            if journal.is_open and self._is_left(journal):
                 raise FormerUncertain(
                     f'Whether the job with the key {key!r} was submitted is not known: the process that did so ended '
                     f'before it was done, and {self.name} does not tell now (folder: {folder.path}). It is found out '

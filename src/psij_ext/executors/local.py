@@ -88,7 +88,7 @@ class LocalJobExecutor(BulkExecutor):
     When a job is cancelled, or has run for its `duration`, its processes get TERM, and KILL after a grace. A signal
     that is sent instead reaches the program and what it started. Where the end is to follow after a time, the
     supervisor sees to it, whatever becomes of the program that asked. Jobs that wait cannot be held.
-    What it leaves running in its process group when it ends by itself is ended in the same way, as a batch
+    What a job leaves running in its process group when it ends by itself is ended in the same way, as a batch
     scheduler does.
 
     What the fields of a job mean here:

@@ -96,7 +96,8 @@ class RecoveringExecutor(ReturningExecutor):
         followed: List[Followed] = []
         in_order = [folder for _, folder in sorted(left, key=lambda each: each[0].submitted or 0.0)]
         for journal, folder in read_journals(in_order):
-            if journal.is_open or folder.job_id in self._recovered:
+            # Somebody who has its key may look after it by now.
+            if journal.is_open or folder.job_id in self._recovered or not self._is_left(journal):
                 continue
             self._recovered.add(folder.job_id)
             job = Job(read_spec(folder, journal))

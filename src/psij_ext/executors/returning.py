@@ -14,6 +14,7 @@ from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import FolderUnreadable, InvalidJobException, PsijExtError
 from psij_ext.executors.following import FollowingExecutor
 from psij_ext.executors.remembering import own_stderr, read_spec, remember
+from psij_ext.runtime.ending import end_in
 from psij_ext.runtime.finding import find_folder
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.jobfolder import JobFolder
@@ -61,13 +62,13 @@ class ReturningExecutor(FollowingExecutor):
 
         :param jobs: new jobs, each with its native id.
         """
-        self._attach_all(jobs, as_named=True)
+        self._attach_all(jobs)
 
-    def _attach_all(self, jobs: Sequence[Tuple[Job, str]], *, as_named: bool) -> None:
+    def _attach_all(self, jobs: Sequence[Tuple[Job, str]], known: Sequence[Known] | None = None) -> None:
         """Attach to jobs.
 
-        :param as_named: whether those are meant that have these ids now, and not those that had them when they were
-            submitted from here.
+        :param known: their folders, and what these say, where those are meant that had these ids when they were
+            submitted from here; None where those are meant that have them now.
         """
         for _, native_id in jobs:
             self._check_native_id(native_id)
@@ -81,14 +82,13 @@ class ReturningExecutor(FollowingExecutor):
                 job._bind(self)
                 bound.append(job)
         try:
-            found = [self._find(native_id) for _, native_id in jobs]
-            if as_named:
-                found = self._without_strangers(jobs, found)
+            if known is None:
+                known = self._without_strangers(jobs, [self._find(native_id) for _, native_id in jobs])
         except FolderUnreadable:
             for job in bound:
                 job._unbind()
             raise
-        self._come_back([self._taken_up(job, native_id, *known) for (job, native_id), known in zip(jobs, found)])
+        self._come_back([self._taken_up(job, native_id, *each) for (job, native_id), each in zip(jobs, known)])
 
     def look(self, folders: Sequence[JobFolder], usage: bool = False) -> Look:
         """Look once at jobs that were submitted earlier, perhaps by other programs; none of them is followed.
@@ -143,6 +143,7 @@ class ReturningExecutor(FollowingExecutor):
             job, native_id, folder, self._report, submitted=journal.submitted or 0.0,
             stderr_path=own_stderr(job.spec), patience=self._patience())
         followed.cancel_acknowledged = journal.cancel_noted
+        followed.kept_end = None if folder is None else end_in(journal, folder)
         return followed
 
     def _come_back(self, jobs: Sequence[Followed]) -> None:
@@ -206,6 +207,7 @@ class _FirstSight:
             job, followed.native_id, followed.folder, self._take, submitted=followed.submitted,
             stderr_path=followed.stderr_path)
         self.shadow.cancel_acknowledged = followed.cancel_acknowledged
+        self.shadow.kept_end = followed.kept_end
 
     def _take(self, job: Job, status: JobStatus, exit_info: ExitInfo | None, requeued: bool) -> None:
         self.told.append((status, exit_info, requeued))

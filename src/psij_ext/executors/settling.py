@@ -13,10 +13,9 @@ from psij_ext.core.job import Job
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
-from psij_ext.executors.keyed import KeyedExecutor
+from psij_ext.executors.keyed import Former, KeyedExecutor
 from psij_ext.executors.remembering import own_stderr
 from psij_ext.runtime import processes
-from psij_ext.runtime.finding import find_folder
 from psij_ext.runtime.followed import Followed
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.settlement import OpenSubmission
@@ -92,7 +91,7 @@ class SettlingExecutor(KeyedExecutor):
         def adopt(native_id: str) -> None:
             job._bind(None)
             try:
-                self._follow_former(job, native_id)
+                self._follow_former(job, Former(native_id, former.folder, former.folder.read_journal()))
             finally:
                 job._bind(self)
 
@@ -129,13 +128,12 @@ class SettlingExecutor(KeyedExecutor):
         job._set_exit_info(ExitInfo(ExitReason.SUBMIT_FAILED, message=message))
         self._update_job_status(job, JobStatus(JobState.FAILED, message=message))
 
-    def _follow_former(self, job: Job, native_id: str) -> None:
+    def _follow_former(self, job: Job, former: Former) -> None:
         """Let a job follow the one that was submitted before it under its key."""
         self._heirs.add(job.id)
-        self._attach_all([(job, native_id)], as_named=False)
-        former = find_folder(self.work_directory, native_id)
-        if former is not None and not job.status.final:
+        self._attach_all([(job, former.native_id)], [(former.folder, former.journal)])
+        if not job.status.final and not processes.is_alive(former.journal.owner):
             try:
-                former.note_owner(processes.this_process())
+                former.folder.note_owner(processes.this_process())
             except OSError as error:
-                logger.debug('That this process follows %s cannot be kept: %s', former.path, error)
+                logger.debug('That this process follows %s cannot be kept: %s', former.folder.path, error)

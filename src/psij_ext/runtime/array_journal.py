@@ -168,8 +168,8 @@ class ArrayJournal:
 
     def _take(self, line: bytes, place: Place) -> None:
         if line.startswith(_DIFFERENCE):
-            number = line[len(_DIFFERENCE):line.find(b',')]
-            if number.isdigit():
+            number, comma, _ = line[len(_DIFFERENCE):].partition(b',')
+            if comma and number.isdigit():  # else it is just being written, and the number may be longer
                 self._differences[int(number)] = place
             return
         entries = _object(line)

@@ -9,6 +9,7 @@ from psij_ext.core.exit_info import ExitInfo, ExitReason
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.journal import Journal
 from psij_ext.runtime.usage import read_usage, usage_record
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,15 @@ def keep_end(folder: JobFolder, status: JobStatus, exit_info: ExitInfo, *, repor
 
 def kept_end(folder: JobFolder) -> tuple[JobStatus, ExitInfo] | None:
     """Return the end that was kept in a job's folder; None where there is none that can be read."""
-    end = folder.read_journal().end
+    return end_in(folder.read_journal(), folder)
+
+
+def end_in(journal: Journal, folder: JobFolder) -> tuple[JobStatus, ExitInfo] | None:
+    """Return the end that stands in a journal of a job; None where there is none that can be read.
+
+    :param folder: the job's folder, which may be pruned by now.
+    """
+    end = journal.end
     if end is None:
         return None
     metadata = end.get('metadata')

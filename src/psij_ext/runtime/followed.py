@@ -48,7 +48,7 @@ class Followed:
     """
 
     __slots__ = (
-        'absent_since', 'cancel_acknowledged', 'exit_record', 'folder', 'folder_answers', 'identity', 'job',
+        'absent_since', 'cancel_acknowledged', 'exit_record', 'folder', 'folder_answers', 'identity', 'job', 'kept_end',
         'last_seen', 'native_id', 'past_attempts', 'patience', 'progress', 'read_at', 'record_found_at', 'report',
         'reported_run', 'stderr_path', 'submitted', 'taken_out', 'traceless_since', 'waited_at')
 
@@ -63,6 +63,8 @@ class Followed:
         self.patience = patience
         self.submitted = time.time() if submitted is None else submitted
         self.cancel_acknowledged = False
+        # The end that was kept in the folder when that was first read; it may be pruned since.
+        self.kept_end: tuple[JobStatus, ExitInfo] | None = None
         self.exit_record: ExitRecord | None = None
         self.progress: tuple[ProgressEntry, ...] = ()
         self.identity = Identity(native_id, folder, self.submitted)

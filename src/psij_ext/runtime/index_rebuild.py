@@ -2,7 +2,8 @@
 
 The rows are gathered while others go on writing, and then take the place of the old ones in one transaction. So nobody
 sees half an index, a rebuild that is killed changes nothing, and nothing that is open has to be opened anew. What
-others wrote while the folders were read is newer than what was read, and stays.
+others wrote while the folders were read is newer than what was read, and stays; what they could not write, since the
+index did not know of the job, is in its folder, which is read once more.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def rebuild(work_directories: Iterable[Path], folder: Path | None = None, *, pat
     except IndexBroken:
         set_aside = patiently(file.set_aside, patience)
         before = patiently(lambda: _begin(file), patience)
-    rows: list[Row] = []
+    read: list[_Read] = []
     unreadable = {}
     for work_directory in dict.fromkeys(each.absolute() for each in work_directories):
         try:
@@ -71,10 +72,10 @@ def rebuild(work_directories: Iterable[Path], folder: Path | None = None, *, pat
             continue
         for job in found:
             try:
-                rows += list(_rows(job))
+                read.append(_read(job))
             except FolderUnreadable as error:
                 logger.warning('Job %s is not indexed: %s', job.job_id, error)
-    count = patiently(lambda: _replace(file, before, rows), patience)
+    count = patiently(lambda: _replace(file, before, read), patience)
     return Rebuilt(count, unreadable, set_aside)
 
 
@@ -116,13 +117,53 @@ def _begin(file: IndexFile) -> tuple[str, int]:
         return read_fact(connection, 'id'), int(read_fact(connection, 'changes'))
 
 
-def _replace(file: IndexFile, before: tuple[str, int], rows: Iterable[Row]) -> int:
+@dataclass(frozen=True)
+class _Read:
+    """What a job's folder said.
+
+    :param job: the folder.
+    :param journal: which journal that was; None if there was none.
+    :param rows: what it said.
+    """
+
+    job: JobFolder
+    journal: tuple[int, ...] | None
+    rows: tuple[Row, ...]
+
+
+def _read(job: JobFolder) -> _Read:
+    journal = _journal_of(job)
+    return _Read(job, journal, tuple(_rows(job)))
+
+
+def _journal_of(job: JobFolder) -> tuple[int, ...] | None:
+    try:
+        facts = os.lstat(job.path_of('journal'))
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+def _up_to_date(read: Iterable[_Read]) -> Iterator[Row]:
+    """Return what folders say now that nobody else writes into the index: of what was known before, all is in them."""
+    for each in read:
+        journal = _journal_of(each.job)
+        if journal == each.journal:
+            yield from each.rows
+        elif journal is not None:  # else it was pruned meanwhile
+            try:
+                yield from tuple(_rows(each.job))
+            except FolderUnreadable:
+                yield from each.rows
+
+
+def _replace(file: IndexFile, before: tuple[str, int], read: Iterable[_Read]) -> int:
     index_id, changes = before
     with file.writing() as connection:
         if read_fact(connection, 'id') == index_id:
             connection.execute('DELETE FROM jobs WHERE changed <= ?', (changes,))
         connection.execute('DELETE FROM states WHERE job_id NOT IN (SELECT job_id FROM jobs)')
-        write_rows(connection, rows)
+        write_rows(connection, _up_to_date(read))
         connection.execute("UPDATE facts SET value = 0 WHERE name = 'dropped'")
         return int(connection.execute('SELECT count(*) FROM jobs').fetchone()[0])
 

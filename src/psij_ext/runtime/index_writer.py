@@ -199,19 +199,20 @@ class IndexWriter:
         has_set_aside = False
         while True:
             try:
-                self._write_once(file, rows)
-                return
+                try:
+                    self._write_once(file, rows)
+                    return
+                except IndexBroken as error:
+                    if has_set_aside:
+                        raise
+                    self._set_aside(file, error)
+                    has_set_aside = True
             except IndexLocked:
                 if self._closing.is_set():
                     until = min(until, time.monotonic() + _TIME_TO_CLOSE / 2)
                 if time.monotonic() > until:
                     raise
                 time.sleep(_PAUSE)
-            except IndexBroken as error:
-                if has_set_aside:
-                    raise
-                has_set_aside = True
-                self._set_aside(file, error)
 
     def _write_once(self, file: IndexFile, rows: Sequence[Row]) -> None:
         from psij_ext.runtime.index_schema import write_rows

@@ -15,13 +15,14 @@ import errno
 import logging
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from psij_ext.runtime.foreign import LAUNCH, begun_as, claims, leaves_exit_code, read_exit_code
-from psij_ext.runtime.journal import Journal
+from psij_ext.runtime.journal import ATTEMPT, Journal
 from psij_ext.runtime.limits import as_bytes
 from psij_ext.runtime.native_names import give_name, native_name
 from psij_ext.runtime.private import (
@@ -73,9 +74,11 @@ class JobFolder:
         """
         folder = cls(work_directory / job_id)
         if spare is not None:
-            with contextlib.suppress(OSError):  # somebody may have cleaned up
+            try:
                 os.rename(spare, folder.path)
                 return folder
+            except OSError:  # somebody may have cleaned up; or the job has its folder
+                shutil.rmtree(spare, ignore_errors=True)
         try:
             make_folder(folder.path)
         except FileNotFoundError:
@@ -268,6 +271,20 @@ class JobFolder:
             return None if holder == REVOKED else holder
         return None
 
+    def decide(self, nonce: str, verdict: str) -> str:
+        """Decide for all who find out at the same time what becomes of a submission whose process is gone.
+
+        :param verdict: the native id that the scheduler tells, or `revoked`.
+        :return: the verdict of whoever came first.
+        :raises OSError: if it cannot be kept or read.
+        """
+        name = self._file(f'verdict.{nonce}')
+        try:
+            os.symlink(verdict, name)
+        except FileExistsError:
+            return os.readlink(name)
+        return verdict
+
     def begun_as(self) -> str | None:
         """Tell under which native id a plugin's own script has begun; None while it has left no trace.
 
@@ -283,7 +300,7 @@ class JobFolder:
     def set_native_id(self, native_id: str) -> None:
         """Keep the native id, and let the folder be found by it."""
         self._native_id = native_id
-        self._note(native_id=native_id)
+        self._note_of_attempt(native_id=native_id)
         self.name_by(native_id)
 
     def name_by(self, native_id: str) -> None:
@@ -292,7 +309,7 @@ class JobFolder:
 
     def note_not_submitted(self, reason: str, *, reported: bool) -> None:
         """Keep that the submission came to nothing, and that its script, should it start all the same, runs nothing."""
-        self._note(not_submitted=reason, **({'reported': time.time()} if reported else {}))
+        self._note_of_attempt(not_submitted=reason, **({'reported': time.time()} if reported else {}))
 
     # -- what the script says
 
@@ -407,6 +424,10 @@ class JobFolder:
             return read_file(self._file(name), limit)
         except OSError as error:
             raise unreadable(Path(self._file(name)), error) from error
+
+    def _note_of_attempt(self, **entries: object) -> None:
+        """Keep what became of the attempt that is known here; another process may be at the next one."""
+        self._note(**entries, **({} if self.nonce is None else {ATTEMPT: self.nonce}))
 
     def _note(self, **entries: object) -> None:
         self._append('journal', Journal.line(**entries))

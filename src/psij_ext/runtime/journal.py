@@ -1,7 +1,8 @@
 """The journal of a job: what the submitting side knows, in one file that is only ever added to.
 
 A line is a JSON object; the newest entry of each name counts, and a line that was cut short by a crash is passed over.
-What became of an attempt to submit no longer counts once there is a next one.
+What became of an attempt to submit no longer counts once there is a next one, and what is said of an earlier attempt
+later than that does not count at all.
 One file and not one for each fact, because making a file costs more than all else that a submission needs of us.
 """
 
@@ -12,6 +13,8 @@ from collections.abc import Mapping
 
 from psij_ext.core.dependencies import Dependencies
 
+# In a line that says what became of an attempt to submit: its nonce.
+ATTEMPT = 'attempt'
 # What is said of a submission that came to nothing.
 _OF_AN_ATTEMPT = ('foreign', 'not_submitted', 'reported')
 
@@ -38,9 +41,12 @@ class Journal:
             except (RecursionError, ValueError):
                 continue
             if isinstance(entry, dict):
+                attempt = entry.pop(ATTEMPT, None)
                 if 'submission' in entry:
                     for name in _OF_AN_ATTEMPT:
                         entries.pop(name, None)
+                elif attempt not in (None, cls(entries).nonce):
+                    continue
                 entries.update(entry)
         return cls(entries)
 

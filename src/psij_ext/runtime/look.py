@@ -158,7 +158,7 @@ def record_silently(job: Job, status: JobStatus, exit_info: ExitInfo | None, req
 
 def _is_known_end(followed: Followed) -> bool:
     try:
-        end = None if followed.folder is None else kept_end(followed.folder)
+        end = None if followed.folder is None else followed.kept_end or kept_end(followed.folder)
     except FolderUnreadable:
         return False
     if end is not None:

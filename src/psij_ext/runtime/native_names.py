@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote as percent_encode
 
 from psij_ext.runtime.journal import Journal
-from psij_ext.runtime.private import check_own_folder, link_anew, make_folders, read_file, unreadable
+from psij_ext.runtime.private import alone_at, check_own_folder, link_anew, make_folders, read_file, unreadable
 
 NAMES = '.native'
 # In a native id, so that an array has one name for all of its elements.
@@ -45,7 +45,8 @@ def give_name(name: str, journal: str) -> None:
         check_own_folder(Path(name).parent)
         # A scheduler that lost its state may give an id twice: the newer job has it. And some network file
         # systems have no links from one folder to another.
-        link_anew(journal, name)
+        with alone_at(Path(name).parent):  # who removes the older one's name looks first whose it is
+            link_anew(journal, name)
 
 
 def holder_of(name: str, *, is_of_elements: bool = False) -> str | None:

@@ -98,10 +98,23 @@ def alone_in(folder: Path) -> Iterator[None]:
 
     Where the file system knows no locks nobody waits.
     """
+    with _alone(folder / _LOCK, os.O_RDWR | os.O_CREAT):
+        yield
+
+
+@contextlib.contextmanager
+def alone_at(folder: Path) -> Iterator[None]:
+    """As `alone_in`, without a file for it in the folder; there are network file systems where nobody waits then."""
+    with _alone(folder, os.O_RDONLY | os.O_DIRECTORY):
+        yield
+
+
+@contextlib.contextmanager
+def _alone(path: Path, flags: int) -> Iterator[None]:
     descriptor = None
     try:
         with contextlib.suppress(OSError):
-            descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | _CAREFULLY, 0o600)
+            descriptor = os.open(path, flags | _CAREFULLY, 0o600)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
@@ -175,6 +188,8 @@ def link_anew(target: str, name: str) -> None:
     except OSError:
         shutil.copy(target, new, follow_symlinks=False)
     os.replace(new, name)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(new)  # where both were names of one file already, nothing was replaced (rename(2))
 
 
 def unreadable(path: Path, error: OSError) -> FolderUnreadable:

@@ -5,6 +5,7 @@ Whether a job may go is read in its folder, and nowhere else.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
@@ -22,7 +23,7 @@ from psij_ext.runtime.index_rebuild import executor_folders, submitted_jobs
 from psij_ext.runtime.index_schema import write_rows
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.native_names import NAMES, holder_of
-from psij_ext.runtime.private import is_own_folder
+from psij_ext.runtime.private import alone_at, is_own_folder
 from psij_ext.runtime.spares import SPARES
 
 logger = logging.getLogger(__name__)
@@ -86,12 +87,12 @@ def prune(work_directories: Iterable[Path], older_than: timedelta, now: float, *
             troubles[work_directory] = error.strerror or str(error)
     if dry_run:
         return Pruned(tuple(jobs), tuple(litter), troubles)
-    removed = [path for path in litter if _remove(path, troubles)]
+    removed = [path for path in litter if (_remove_name if path.parent.name == NAMES else _remove)(path, troubles)]
     removable = {path: _remove(path, troubles) for path in dict.fromkeys(job.folder.path for job in jobs)}
     gone = [job for job in jobs if removable[job.folder.path]]
     for executor_folder in {job.folder.path.parent for job in gone}:
         for name in _names_of_nobody(executor_folder):
-            _remove(name, troubles)
+            _remove_name(name, troubles)
     return Pruned(tuple(gone), tuple(removed), troubles, _forget(gone, folder))
 
 
@@ -120,10 +121,11 @@ def _litter(executor_folder: Path, now: float) -> list[Path]:
     found = []
     with os.scandir(executor_folder) as entries:
         for entry in entries:
-            age = now - entry.stat(follow_symlinks=False).st_mtime
-            if entry.name.startswith(_GOING) or (
-                    entry.name.startswith(SPARES) and age > _AGE_OF_SPARES.total_seconds()):
-                found.append(Path(entry.path))
+            with contextlib.suppress(FileNotFoundError):  # a program has just taken it
+                age = now - entry.stat(follow_symlinks=False).st_mtime
+                if entry.name.startswith(_GOING) or (
+                        entry.name.startswith(SPARES) and age > _AGE_OF_SPARES.total_seconds()):
+                    found.append(Path(entry.path))
     return found + _names_of_nobody(executor_folder)
 
 
@@ -157,6 +159,12 @@ def _remove(path: Path, troubles: dict[Path, str]) -> bool:
         troubles[path] = error.strerror or str(error)
         return False
     return True
+
+
+def _remove_name(name: Path, troubles: dict[Path, str]) -> bool:
+    """Remove a name of nobody, unless the scheduler has given it to another job meanwhile."""
+    with alone_at(name.parent):
+        return not _has_job(name, name.parent.parent) and _remove(name, troubles)
 
 
 def _forget(jobs: Sequence[Leftover], folder: Path | None) -> str | None:

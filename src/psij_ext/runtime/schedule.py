@@ -112,14 +112,16 @@ class QuerySchedule:
             self._regular = min(self._regular, max(now, self._asked_at) + self._interval)
 
     def submitted(self, now: float) -> None:
-        """There is a new job to ask for; so the scheduler answers, or did a moment ago."""
+        """There is a new job to ask for; so the scheduler answers, or did a moment ago.
+
+        The first job is asked for soon; a later one, where others are asked for, has its turn with them: a program that
+        submits all the time would ask all the time.
+        """
         soon = max(now, self._asked_at) + self._first
         if self._regular == NEVER:
             self._regular = soon
         elif self.failures:
             self._resume(soon)
-        elif soon < self._regular:
-            self._bring_forward(soon)
 
     def heard(self, now: float) -> None:
         """The scheduler answered a command that is none of these queries."""

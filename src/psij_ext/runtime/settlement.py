@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Callable, Optional, Protocol
 
 from psij_ext.exceptions import FolderUnreadable
+from psij_ext.runtime import processes
 from psij_ext.runtime.jobfolder import REVOKED, JobFolder
 
 logger = logging.getLogger(__name__)
@@ -97,6 +98,9 @@ def _settle_by_folder(submission: OpenSubmission) -> str | None:
     if nonce is None:  # its file system may be mounted again
         raise FolderUnreadable(errno.ENOENT, 'There is no record of a submission (it may be read later)',
                                str(submission.folder.path))
+    if journal.is_open and _is_at_it(journal.owner):  # what was cut short was settled by others, and is submitted again
+        raise FolderUnreadable(errno.EBUSY, 'Another process submits it (it may be read later)',
+                               str(submission.folder.path))
     holder = submission.folder.claimed_by(nonce)
     if journal.native_id is not None:
         submission.adopt(journal.native_id)
@@ -116,6 +120,11 @@ def _settle_by_folder(submission: OpenSubmission) -> str | None:
     return None
 
 
+def _is_at_it(owner: object) -> bool:
+    """Whether a process is another one than this, and runs."""
+    return owner != processes.this_process() and processes.is_alive(owner) is True
+
+
 def settle_by_origins(unclaimed: Iterable[Unclaimed], origins: Origins) -> list[OpenSubmission]:
     """Settle submissions of which their folders tell nothing.
 
@@ -129,7 +138,9 @@ def settle_by_origins(unclaimed: Iterable[Unclaimed], origins: Origins) -> list[
             # A job that was heard late, after its submission was revoked, comes from the same folder.
             known = origins.get(folder.origin, ())
             certain = len(known) == 1 and not folder.was_submitted_before(each.nonce)
-            native_id = known[0] if certain else folder.revoke(each.nonce)
+            # Another process may have asked a moment earlier or later, and have been told otherwise.
+            verdict = folder.decide(each.nonce, known[0] if certain else REVOKED)
+            native_id = folder.revoke(each.nonce) if verdict == REVOKED else verdict
             if native_id is None:
                 submission.give_up(submission.reason)
             else:

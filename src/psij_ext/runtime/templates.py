@@ -111,7 +111,7 @@ class _Template:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         source = ''.join(path.read_text(encoding='utf-8') for path in paths)
-        self._parsed = pystache.parse(source)
+        self._parsed = parse(source)
         tags = _TAG.findall(source)
         self._keys = sorted({key for _, key in tags} - {'.'})
         self._looks_into_objects = any('.' in key for key in self._keys)
@@ -175,6 +175,23 @@ class _Template:
         return pieces, [int(number) for number in pieces[1::2]]
 
 
+def parse(source: str) -> Any:
+    """Parse a template. Of one with a section that is not closed, pystache drops all that stands before.
+
+    :raises ParsingError: if it has a syntax error.
+    """
+    still_open: list[str] = []
+    for kind, key in _TAG.findall(source):
+        if kind and kind in '#^':
+            still_open.append(key)
+        elif kind == '/' and still_open[-1:] == [key]:
+            still_open.pop()
+    parsed = pystache.parse(source)  # which says what is closed and not open
+    if still_open:
+        raise ParsingError(f'the section {still_open[-1]} is not closed')
+    return parsed
+
+
 def render_foreign(source: str, path: Path, context: Mapping[str, object], escape: Callable[[object], str]) -> str:
     """Fill in a template that is all of a script, and was written for others; what is missing is empty.
 
@@ -193,7 +210,7 @@ def render_foreign(source: str, path: Path, context: Mapping[str, object], escap
         library = {name: called_with_text(function) for name, function in functions.get('lib', {}).items()}
         context = {**context, 'psij': {**functions, 'lib': library}}
     try:
-        return str(renderer.render(pystache.parse(source), context))
+        return str(renderer.render(parse(source), context))
     except Exception as error:  # of the template, or of a function that it calls
         raise InvalidJobException(
             f'The template {path} cannot be filled in: {type(error).__name__}: {error}', error) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -12,7 +11,7 @@ from typing import Any, Callable, Union
 
 import pytest
 
-from psij_ext.core.interfaces import JobExecutor, JobExecutorConfig
+from psij_ext.core.interfaces import JobExecutor
 from psij_ext.core.job import Job
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
@@ -22,6 +21,7 @@ from psij_ext.executors.submitting import SubmittingExecutor
 from psij_ext.plugins import executors
 from psij_ext.runtime.finding import find_folder
 from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.testing.making import make_executor
 
 States = Union[JobState, Sequence[JobState], None]
 
@@ -31,32 +31,18 @@ _SETTINGS = {'queue_polling_interval': 0.5, 'initial_queue_polling_delay': 0.1, 
 _SECONDS_BETWEEN_LOOKS = 0.02
 # Files of a job's folder that are worth reading where a test fails; others are long, or hold the user's environment.
 _TELLING = ('exit', 'nodes', 'progress', 'scheduler.out', 'stderr', 'stdout')
-# Custom attributes with which a scheduler keeps a job in the queue.
-_HOLDS: Mapping[str, Mapping[str, object]] = {'slurm': {'slurm.hold': None}, 'pbspro': {'pbs.h': None}}
-# Custom attributes that let a job wait for the end of another, up to its native id.
-_FOLLOWS: Mapping[str, tuple[str, str]] = {
-    'slurm': ('slurm.dependency', 'afterany:'), 'pbspro': ('pbs.W', 'depend=afterany:')}
-
-
-def make_executor(name: str, **settings: Any) -> JobExecutor:
-    """Make an executor with a configuration of its own kind.
-
-    :param name: the executor's name.
-    :param settings: fields of its configuration; those that it does not have are left out.
-    """
-    loaded, _ = executors.get(name)
-    config_class = getattr(loaded, 'config_class', JobExecutorConfig)
-    known = inspect.signature(config_class).parameters
-    config = config_class(**{field: value for field, value in settings.items() if field in known})
-    return JobExecutor.get_instance(name, config=config)
 
 
 class ExecParams:
     """An executor to be tested, and what its jobs need to run at this site.
 
-    :param executor_name, launcher: the executor, and the launcher of its jobs; the usual one if None.
+    :param executor_name: the executor.
+    :param launcher: the launcher of its jobs; the usual one if None.
     :param folder: where the test may write; the jobs see it too.
-    :param queue_name, account, custom_attributes, max_walltime: what every job is given.
+    :param queue_name: the queue of every job.
+    :param account: the account that pays for every job.
+    :param custom_attributes: custom attributes of every job.
+    :param max_walltime: the longest time that any job asks for, and what those ask for that would ask for none.
     :param max_wait: how long to wait for a job, in seconds.
     :param known_queue: a queue that takes jobs, even where jobs shall not name it; None where none is known.
     """
@@ -99,6 +85,12 @@ class ExecParams:
             for job in self._jobs:
                 job.cancel()
 
+    def make_folder(self, name: str) -> Path:
+        """Make a folder that the jobs see, and return it."""
+        folder = self.folder / name
+        folder.mkdir()
+        return folder
+
     # -- executors
 
     @property
@@ -126,7 +118,8 @@ class ExecParams:
     def spec(self, executable: str, arguments: Sequence[str] = (), **fields: Any) -> JobSpec:
         """Return a description with launcher, queue, account and custom attributes filled in.
 
-        :param executable, arguments: what to run.
+        :param executable: the program to run.
+        :param arguments: its arguments.
         :param fields: other fields of `JobSpec`.
         """
         spec = JobSpec(executable, list(arguments), **{'launcher': self.launcher, **fields})
@@ -190,27 +183,19 @@ class ExecParams:
 
     def _holding(self, jobs: Sequence[Job]) -> JobExecutor:
         """Return an executor that will keep jobs in the queue, which may have to say so themselves."""
-        attributes = _HOLDS.get(self.executor_name)
-        if attributes is not None:
-            for job in jobs:
-                for name, value in attributes.items():
-                    self._spec_of(job).attributes.set_custom_attribute(name, value)
-            return self.shared_executor
-        if self.executor_name != 'local':
-            pytest.skip(f'how {self.executor_name} holds a job in the queue is not known here')
-        executor = self.executor(max_processes=1)
-        self.reach(self.submit(self.job('/bin/sleep', ['1000']), executor), JobState.ACTIVE)
-        return executor
-
-    def submit_after(self, first: Job, job: Job) -> Job:
-        """Submit a job that waits until another one is over, and return it."""
-        if self.executor_name in _FOLLOWS and job.spec is not None:
-            name, value = _FOLLOWS[self.executor_name]
-            job.spec.attributes.set_custom_attribute(name, value + str(first.native_id).partition(';')[0])
-            return self.submit(job)
-        if self.executor_name != 'local':
-            pytest.skip(f'how a job of {self.executor_name} waits for another is not known here')
-        return self.submit(job, self.executor(max_processes=1))
+        if self.executor_name == 'local':
+            executor = self.executor(max_processes=1)
+            self.reach(self.submit(self.job('/bin/sleep', ['1000']), executor), JobState.ACTIVE)
+            return executor
+        loaded, _ = executors.get(self.executor_name)
+        attributes: Mapping[str, object] = getattr(loaded, 'hold_attributes', {})
+        if not attributes:
+            pytest.skip(f'{loaded.__qualname__}.hold_attributes does not say how a job of {self.executor_name} is held '
+                        'in the queue')
+        for job in jobs:
+            for name, value in attributes.items():
+                self._spec_of(job).attributes.set_custom_attribute(name, value)
+        return self.shared_executor
 
     # -- waiting and looking
 

@@ -1,18 +1,23 @@
-"""The pytest plugin: options, and the fixture `execparams` over the executors that were asked for."""
+"""The pytest plugin: options, the fixtures `execparams` and `simulated_scheduler`, and a report at the end."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Callable
 
 import pytest
 
 from psij_ext.core.attributes import JobAttributes
-from psij_ext.testing import hooks
+from psij_ext.testing import hooks, report
 from psij_ext.testing.execparams import ExecParams
+from psij_ext.testing.executor_conformance import ExecutorConformance
+from psij_ext.testing.making import make_executor
 from psij_ext.testing.schedulers import Choice, Scheduler, read_choices, why_silent
+from psij_ext.testing.simulated import SIMULATED, SimulatedScheduler
 
 # Open MPI refuses to run as root, and more processes than cores, unless it is told; other MPIs pass them over.
 _MPIRUN_VARIABLES = ('OMPI_ALLOW_RUN_AS_ROOT', 'OMPI_ALLOW_RUN_AS_ROOT_CONFIRM', 'OMPI_MCA_rmaps_base_oversubscribe')
@@ -23,6 +28,8 @@ _NOWHERE = 'nowhere'
 _choices = pytest.StashKey[list[Choice]]()
 _mistake = pytest.StashKey[pytest.UsageError]()
 _schedulers = pytest.StashKey[dict[str, Scheduler]]()
+_began = pytest.StashKey[float]()
+_described = pytest.StashKey[dict[str, str]]()
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -58,6 +65,7 @@ def _json_object(text: str) -> dict[str, object]:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make our marks known, and leave out what takes minutes unless it is asked for."""
+    config.stash[_began] = time.monotonic()
     config.addinivalue_line(
         'markers', 'soak: takes minutes; left out unless -m is given')
     config.addinivalue_line(
@@ -84,8 +92,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             config.stash[_choices] = []
             config.stash[_mistake] = error
     mark = metafunc.definition.get_closest_marker('conformance')
-    chosen = select(config.stash[_choices], **(mark.kwargs if mark else {}))
+    choices = _own_choices(metafunc.cls) or config.stash[_choices]
+    chosen = select(choices, **(mark.kwargs if mark else {}))
     metafunc.parametrize('execparams', chosen or [_NOWHERE], ids=str, indirect=True)
+
+
+def _own_choices(kind: object) -> list[Choice]:
+    """Return the executors that a class of tests names itself."""
+    if not (isinstance(kind, type) and issubclass(kind, ExecutorConformance) and kind.executor):
+        return []
+    if not isinstance(kind.executor, str):
+        pytest.fail(f'{kind.__name__}.executor is the name of an installed executor, not {kind.executor!r}; '
+                    '`psij-ext executors` shows the names', pytrace=False)
+    try:
+        return read_choices(kind.executor, f'{kind.__name__}.executor')
+    except pytest.UsageError as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 def select(choices: list[Choice], not_on: tuple[str, ...] = (), launchers: tuple[str, ...] = (),
@@ -112,6 +134,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if _mistake in config.stash:
         raise config.stash[_mistake]
     config.stash[_schedulers] = {}
+    config.stash[_described] = {}
     if config.option.collectonly:
         return
     for name in dict.fromkeys(choice.executor for choice in map(_choice_of, session.items) if choice is not None):
@@ -138,6 +161,7 @@ def execparams(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ExecP
     with scheduler.reached() as patch:
         # The local executor counts the cores that jobs use there; those of the user's other jobs are not ours.
         patch.setenv('XDG_STATE_HOME', str(tmp_path / 'state'))
+        report.note(request, str(choice), _describe(request.config, choice.executor, tmp_path))
         if choice.launcher == 'mpirun':
             for name in _MPIRUN_VARIABLES:
                 patch.setenv(name, '1')
@@ -146,3 +170,54 @@ def execparams(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ExecP
                 custom_attributes=option.custom_attributes, max_walltime=option.max_walltime, max_wait=option.max_wait,
                 known_queue=option.queue_name or scheduler.queue_name) as params:
             yield params
+
+
+def _describe(config: pytest.Config, executor_name: str, folder: Path) -> str:
+    known = config.stash[_described]
+    if executor_name not in known:
+        with make_executor(executor_name, work_directory=folder) as executor:
+            known[executor_name] = report.describe(executor)
+    return known[executor_name]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Write what was tested and what came of it, for a bug report."""
+    told = [*report.lines(config, terminalreporter.stats, time.monotonic() - config.stash[_began])]
+    if told:
+        terminalreporter.section('psij-ext, for a bug report')
+        for line in told:
+            terminalreporter.line(line)
+
+
+@pytest.fixture
+def simulated_scheduler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Callable[..., SimulatedScheduler]]:
+    """Start simulated schedulers, whose commands a test and what it calls then find on PATH.
+
+    They are called by the name of the executor and by their settings, and stop at the end of the test::
+
+        def test_workflow(simulated_scheduler):
+            pbs = simulated_scheduler('pbspro', history=True)
+            executor = JobExecutor.get_instance('pbspro')
+            ...
+            pbs.down()
+
+    Jobs really run, on this machine, with a home directory of their own; what is kept of them goes with the test.
+    """
+    monkeypatch.setenv('XDG_STATE_HOME', str(tmp_path / 'state'))
+    monkeypatch.delenv('PSIJ_EXT_WORK_DIRECTORY', raising=False)
+    with contextlib.ExitStack() as running:
+
+        def start(name: str = 'pbspro', **settings: Any) -> SimulatedScheduler:
+            if name not in SIMULATED:
+                raise ValueError(f'simulated_scheduler: one of {", ".join(SIMULATED)} is expected, not {name!r}')
+            # The login files of whoever runs the tests may take locks, and are not meant to be killed with them.
+            home = tmp_path / 'home'
+            home.mkdir(exist_ok=True)
+            scheduler = running.enter_context(
+                SIMULATED[name](tmp_path / f'simulated-{name}', **{'home': str(home), **settings}))
+            monkeypatch.setenv('PATH', scheduler.path)
+            return scheduler
+
+        yield start

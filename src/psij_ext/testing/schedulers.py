@@ -10,7 +10,7 @@ import pytest
 
 from psij_ext.exceptions import PsijExtError
 from psij_ext.plugins import Registry, executors, launchers
-from psij_ext.testing.execparams import make_executor
+from psij_ext.testing.making import make_executor
 
 # A scheduler that is there answers far sooner; one that hangs shall not hold up those who only ask what is there.
 _SECONDS_TO_ANSWER = 20.0
@@ -47,18 +47,19 @@ class Scheduler:
             yield patch
 
 
-def read_choices(text: str) -> list[Choice]:
+def read_choices(text: str, source: str = '--executors') -> list[Choice]:
     """Read what `--executors` was given.
 
     :param text: names with commas between them, each with a launcher behind a colon if need be; `auto` stands for all
         that answer on this machine.
+    :param source: where it was given, for messages.
     :raises UsageError: if there is no such executor or launcher.
     """
     choices: list[Choice] = []
     for word in text.split(','):
         name, colon, given = word.strip().partition(':')
-        launcher = _canonical(launchers, given) if colon else None
-        names = _answering() if name == 'auto' else [_canonical(executors, name)]
+        launcher = _canonical(launchers, given, source) if colon else None
+        names = _answering() if name == 'auto' else [_canonical(executors, name, source)]
         choices += [Choice(found, launcher) for found in names]
     return list(dict.fromkeys(choices))
 
@@ -70,6 +71,8 @@ def why_silent(executor_name: str) -> str | None:
             executor.list()
     except PsijExtError as error:
         return str(error)
+    except Exception as error:  # of a plugin that somebody else writes just now
+        return f'{type(error).__name__}: {error}'
     return None
 
 
@@ -77,8 +80,8 @@ def _answering() -> list[str]:
     return [name for name in sorted(executors.names()) if why_silent(name) is None]
 
 
-def _canonical(registry: Registry, name: str) -> str:
+def _canonical(registry: Registry, name: str, source: str) -> str:
     try:
         return registry.get(name)[1].name
     except PsijExtError as error:
-        raise pytest.UsageError(f'--executors: {error}') from error
+        raise pytest.UsageError(f'{source}: {error}') from error

@@ -55,8 +55,8 @@ class BatchSchedulerExecutorConfig(JobExecutorConfig):
         `auto` stands for the loopback where the work directory is on this host's own disk, and else for the private
         addresses of its interfaces. Jobs that reach none of them, and all jobs where it is None, leave their news in
         the work directory alone.
-    :param command_paths: the files of the scheduler's commands, by their names, such as `{'sbatch':
-        '/opt/slurm/bin/sbatch'}`; those that are not among them are looked for on PATH.
+    :param command_paths: the files of the scheduler's commands, by their names, such as
+        ``{'sbatch': '/opt/slurm/bin/sbatch'}``; those that are not among them are looked for on PATH.
     :param array_throttle: how many jobs may run at once of those that `submit_many` makes an array of; None for as many
         as there is room for.
     """

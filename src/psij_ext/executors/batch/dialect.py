@@ -67,6 +67,7 @@ class SchedulerDialect(ABC):
     * `command_variables`: variables that its queries need;
     * `environment_defaults`: variables of the user's that fill in a key of the template where the spec is
       silent;
+    * `hold_attributes`: custom attributes with which a job is submitted and not started, until it is released;
     * `dependency_attributes`: beginnings of custom attributes, as `key=value`, that say for which jobs a job waits;
     * `carries_environment`: whether the job's script brings along the umask and the environment that it
       inherits, because the scheduler does not;
@@ -93,6 +94,7 @@ class SchedulerDialect(ABC):
     kept_variables: ClassVar[tuple[str, ...]] = ()
     command_variables: ClassVar[Mapping[str, str]] = {}
     environment_defaults: ClassVar[Mapping[str, str]] = {}
+    hold_attributes: ClassVar[Mapping[str, str | None]] = {}
     dependency_attributes: ClassVar[tuple[str, ...]] = ()
     carries_environment: ClassVar[bool] = False
     submit_rate: ClassVar[float | None] = None

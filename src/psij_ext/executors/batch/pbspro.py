@@ -70,6 +70,7 @@ class PBSProJobExecutor(BatchSchedulerExecutor):
         'PBS_AUTH_METHOD', 'PBS_BATCH_SERVICE_PORT', 'PBS_CONF_FILE', 'PBS_DEFAULT', 'PBS_ENCRYPT_METHOD', 'PBS_EXEC',
         'PBS_HOME', 'PBS_MANAGER_SERVICE_PORT', 'PBS_PRIMARY', 'PBS_SECONDARY', 'PBS_SERVER',
         'PBS_SUPPORTED_AUTH_METHODS')
+    hold_attributes = {'pbs.h': None}
     dependency_attributes = ('W=depend=',)
     index_pattern = '^array_index^'
     # `qsub -V` passed nothing in OpenPBS 23.06, and where it works it shows every variable to every user of qstat.

@@ -67,6 +67,7 @@ class SlurmJobExecutor(BatchSchedulerExecutor):
     environment_defaults = {
         'queue_name': 'SBATCH_PARTITION', 'account': 'SBATCH_ACCOUNT', 'qos': 'SBATCH_QOS',
         'reservation_id': 'SBATCH_RESERVATION'}
+    hold_attributes = {'slurm.hold': None}
     dependency_attributes = ('dependency=', 'd=')
     index_pattern = '%a'
     # Times as seconds since the epoch; lists of array elements are not cut.

@@ -11,9 +11,11 @@ import pytest
 
 from psij_ext.core.exit_info import ExitReason
 from psij_ext.core.job import Job
+from psij_ext.core.serialization import JSONSerializer
 from psij_ext.core.state import JobState
 from psij_ext.exceptions import InvalidJobException
 from psij_ext.testing.conformance.marks import once
+from psij_ext.testing.conformance.test_depending import NO_JOB_WAITS, submit_after
 from psij_ext.testing.conformance.test_following import ENDED_WELL, UNTIL, Listener
 from psij_ext.testing.execparams import ExecParams
 
@@ -21,15 +23,15 @@ SUBMITS_AND_DIES = """
 import os, sys
 from pathlib import Path
 from psij_ext.core.job import Job
-from psij_ext.core.spec import JobSpec
-from psij_ext.core.attributes import JobAttributes
-from psij_ext.testing.execparams import make_executor
-name, work_directory, go, queue_name, account = sys.argv[1:]
+from psij_ext.core.serialization import JSONSerializer
+from psij_ext.testing.making import make_executor
+name, work_directory, spec, go = sys.argv[1:]
 executor = make_executor(name, work_directory=Path(work_directory), session='arrays')
-attributes = JobAttributes(queue_name=queue_name or None, account=account or None)
-script = 'until [ -e "$1" ]; do sleep 0.05; done; exit "$2"'
-jobs = [Job(JobSpec('/bin/bash', ['-c', script, 'bash', go, str(number % 2)], name=f'left {number}',
-                    attributes=attributes)) for number in range(6)]
+jobs = []
+for number in range(6):
+    job = Job(JSONSerializer().loads(spec))
+    job.spec.name, job.spec.arguments = f'left {number}', [*job.spec.arguments, go, str(number % 2)]
+    jobs.append(job)
 executor.submit_many(jobs)
 print(*(job.id for job in jobs), flush=True)
 os._exit(1)
@@ -171,9 +173,11 @@ def test_attach_to_one(execparams: ExecParams, code: int) -> None:
 def test_they_come_back_to_a_later_program(execparams: ExecParams) -> None:
     """What a program submitted and did not see the end of, the next one does, each with its id and its name."""
     go = execparams.folder / 'go'
+    spec = execparams.shell('until [ -e "$1" ]; do sleep 0.05; done; exit "$2"').spec
+    assert spec is not None
     done = subprocess.run(
-        [sys.executable, '-c', SUBMITS_AND_DIES, execparams.executor_name, str(execparams.work_directory), str(go),
-         execparams.queue_name or '', execparams.account or ''],
+        [sys.executable, '-c', SUBMITS_AND_DIES, execparams.executor_name, str(execparams.work_directory),
+         JSONSerializer().dumps(spec), str(go)],
         capture_output=True, text=True, timeout=120, check=False)
     ids = done.stdout.split()
     assert len(ids) == 6, done.stderr
@@ -212,7 +216,7 @@ def waits_or_is_refused(execparams: ExecParams, job: Job, others: Sequence[Job])
     try:
         execparams.submit(job, after_ok=others)
     except InvalidJobException as error:
-        assert any(str(other.native_id) in str(error) for other in others)
+        assert NO_JOB_WAITS in str(error) or any(str(other.native_id) in str(error) for other in others)
         assert (job.status.state, job.executor) == (JobState.NEW, None)
         return False
     return True
@@ -232,7 +236,7 @@ def test_a_job_waits_for_all_to_end(execparams: ExecParams) -> None:
     """Another job may wait for the ends of all, of which some have come already."""
     go = execparams.folder / 'go'
     jobs = ending_after(execparams, go, '3')
-    waiting = execparams.submit(execparams.job('/bin/date'), after_any=jobs)
+    waiting = submit_after(execparams, execparams.job('/bin/date'), after_any=jobs)
     assert waiting.status.state is JobState.QUEUED
     go.touch()
     execparams.wait(waiting)

@@ -15,6 +15,7 @@ from psij_ext.core.state import JobState
 from psij_ext.exceptions import CommandError, InvalidJobException, NotAllCancelled, SubmitException
 from psij_ext.testing.conformance.marks import once
 from psij_ext.testing.conformance.test_cancelling import expect_canceled
+from psij_ext.testing.conformance.test_depending import submit_after
 from psij_ext.testing.execparams import ExecParams
 
 # Tells of each USR1 and goes on; ends well when it is told to.
@@ -100,7 +101,7 @@ def test_end_some_time_after_a_signal(execparams: ExecParams) -> None:
 def test_hold_and_release(execparams: ExecParams) -> None:
     """A job that is held while it waits is not started, and runs when it is released."""
     first, trace = heeding(execparams), execparams.folder / 'trace'
-    job = execparams.submit_after(first, execparams.job('/usr/bin/touch', [str(trace)]))
+    job = submit_after(execparams, execparams.job('/usr/bin/touch', [str(trace)]), after_any=[first])
     executor = job.executor
     assert executor is not None
     try:
@@ -136,7 +137,10 @@ def test_hold_of_a_finished_job(execparams: ExecParams) -> None:
 def test_native_record(execparams: ExecParams) -> None:
     """All that the scheduler knows of a job names it; where it has forgotten the job, it says so."""
     job = heeding(execparams)
-    record = execparams.shared_executor.native_record(job)
+    try:
+        record = execparams.shared_executor.native_record(job)
+    except InvalidJobException as error:
+        pytest.skip(str(error))
     number = re.split(r'[;.]', str(job.native_id))[0]
     assert any(re.search(rf'\b{number}\b', value) for value in record.values())
     assert len(record) >= 5
@@ -160,4 +164,8 @@ def test_native_record_of_an_unknown_job(execparams: ExecParams) -> None:
 @once
 def test_scheduler_version(execparams: ExecParams) -> None:
     """Product and version are told."""
-    assert re.fullmatch(r'[A-Za-z][\w -]* \d+(\.\w+)*', execparams.shared_executor.scheduler_version())
+    try:
+        version = execparams.shared_executor.scheduler_version()
+    except InvalidJobException as error:
+        pytest.skip(str(error))
+    assert re.fullmatch(r'[A-Za-z][\w -]* \d+(\.\w+)*', version)

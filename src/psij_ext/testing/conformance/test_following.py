@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 from datetime import timedelta
 from psij_ext.core.job import Job
-from psij_ext.testing.execparams import make_executor
+from psij_ext.testing.making import make_executor
 name, native_id, work_directory, seconds = sys.argv[1:]
 with make_executor(name, work_directory=Path(work_directory), queue_polling_interval=1.0,
                    initial_queue_polling_delay=0.2) as executor:
@@ -64,7 +64,8 @@ def test_callbacks(execparams: ExecParams) -> None:
     executor.close()  # ends after the last callback
     assert of_job.states(job) == of_executor.states(job) == ENDED_WELL
     times = [status.time for _, status in of_job.told]
-    assert times == sorted(times)
+    # Some are of another machine's clock, and a job may begin before its submission has returned.
+    assert all(later > earlier - 60 for earlier, later in zip(times, times[1:]))
 
 
 @once

@@ -13,13 +13,22 @@ from psij_ext.testing.conformance.marks import on_batch, once
 from psij_ext.testing.execparams import ExecParams
 
 
+def refusal(execparams: ExecParams, job: Job) -> SubmitException:
+    """Submit a job that is refused, and return what is raised; the test is over where there are no queues."""
+    with pytest.raises(SubmitException) as caught:
+        try:
+            execparams.submit(job)
+        except InvalidJobException as error:
+            assert 'queue_name' in str(error)
+            pytest.skip(f'{execparams.executor_name} has no queues')
+    return caught.value
+
+
 @on_batch
 def test_bad_queue(execparams: ExecParams) -> None:
     """A queue that is not there: the scheduler's own words, the command and the script reach the user."""
     job = execparams.job('/bin/date', attributes=JobAttributes(queue_name='nosuch'))
-    with pytest.raises(SubmitException) as caught:
-        execparams.submit(job)
-    error = caught.value
+    error = refusal(execparams, job)
     assert error.stderr
     assert error.stderr.strip() in str(error)
     assert error.exit_code != 0
@@ -34,12 +43,10 @@ def test_bad_queue(execparams: ExecParams) -> None:
 def test_refused_job_is_submitted_again(execparams: ExecParams) -> None:
     """A job that was refused can be put right and submitted again."""
     job = execparams.job('/bin/echo', ['better'], attributes=JobAttributes(queue_name='nosuch'))
-    with pytest.raises(SubmitException):
-        execparams.submit(job)
-    with pytest.raises(SubmitException):
-        execparams.submit(job)
+    refusal(execparams, job)
+    refusal(execparams, job)
     assert job.spec is not None
-    job.spec.attributes = JobAttributes(queue_name=execparams.queue_name, account=execparams.account)
+    job.spec.attributes = execparams.spec('/bin/echo').attributes
     assert execparams.succeed(job) == 'better\n'
 
 

@@ -35,7 +35,14 @@ def test_node_file(execparams: ExecParams, processes: int) -> None:
 def test_node_file_of_two_nodes(execparams: ExecParams) -> None:
     """Processes on two nodes are listed with their nodes, and each node has its share."""
     job = execparams.shell('cat "$PSIJ_NODEFILE"', resources=ResourceSpecV1(node_count=2, processes_per_node=3))
-    hosts = execparams.succeed(job).split()
+    try:
+        execparams.submit(job)
+    except InvalidJobException as error:
+        assert 'node_count' in str(error)
+        pytest.skip(f'{execparams.executor_name} has one node')
+    execparams.wait(job)
+    execparams.expect(job, JobState.COMPLETED)
+    hosts = execparams.output(job).split()
     assert len(hosts) == 6
     assert sorted(hosts.count(host) for host in set(hosts)) == [3, 3]
 

@@ -18,25 +18,10 @@ from psij_ext.testing.odd_texts import ODD_NAMES
 FLAGS = StageOutFlags
 
 
-@pytest.fixture
-def store(execparams: ExecParams) -> Path:
-    """Make a folder beside the job's, where files come from and go to."""
-    folder = execparams.folder / 'store'
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def place(execparams: ExecParams) -> Path:
-    """Make the job's directory."""
-    folder = execparams.folder / 'place'
-    folder.mkdir()
-    return folder
-
-
 @once
-def test_stage_in_copy(execparams: ExecParams, store: Path, place: Path) -> None:
+def test_stage_in_copy(execparams: ExecParams) -> None:
     """Files and folders are copied before the program starts; folders on the way are made."""
+    store, place = execparams.make_folder('store'), execparams.make_folder('place')
     (store / 'file').write_text('content\n')
     (store / 'folder').mkdir()
     (store / 'folder' / 'inner').write_text('inner\n')
@@ -47,8 +32,9 @@ def test_stage_in_copy(execparams: ExecParams, store: Path, place: Path) -> None
 
 
 @once
-def test_stage_in_link(execparams: ExecParams, store: Path, place: Path) -> None:
+def test_stage_in_link(execparams: ExecParams) -> None:
     """A linked file is a symbolic link to the source."""
+    store, place = execparams.make_folder('store'), execparams.make_folder('place')
     (store / 'file').write_text('content\n')
     job = execparams.shell('cat name; readlink name', directory=place,
                            stage_in=[StageIn(store / 'file', 'name', StagingMode.LINK)])
@@ -56,8 +42,9 @@ def test_stage_in_link(execparams: ExecParams, store: Path, place: Path) -> None
 
 
 @once
-def test_stage_in_move(execparams: ExecParams, store: Path, place: Path) -> None:
+def test_stage_in_move(execparams: ExecParams) -> None:
     """A moved file is not at its source any more."""
+    store, place = execparams.make_folder('store'), execparams.make_folder('place')
     (store / 'file').write_text('content\n')
     job = execparams.shell('cat name', directory=place, stage_in=[StageIn(store / 'file', 'name', StagingMode.MOVE)])
     assert execparams.succeed(job) == 'content\n'
@@ -66,8 +53,9 @@ def test_stage_in_move(execparams: ExecParams, store: Path, place: Path) -> None
 
 @once
 @pytest.mark.parametrize('mode', [StagingMode.COPY, StagingMode.MOVE])
-def test_missing_source(execparams: ExecParams, store: Path, place: Path, mode: StagingMode) -> None:
+def test_missing_source(execparams: ExecParams, mode: StagingMode) -> None:
     """Where a file to stage in is missing, nothing is launched, and the message names it."""
+    store, place = execparams.make_folder('store'), execparams.make_folder('place')
     missing = StageIn(store / 'missing', 'name', mode)
     job = execparams.job('/usr/bin/touch', ['trace'], directory=place, stage_in=[missing])
     status = execparams.run(job)
@@ -77,8 +65,9 @@ def test_missing_source(execparams: ExecParams, store: Path, place: Path, mode: 
 
 
 @once
-def test_stage_out(execparams: ExecParams, store: Path, place: Path) -> None:
+def test_stage_out(execparams: ExecParams) -> None:
     """Files are delivered after the program, each in its way; folders on the way are made."""
+    store, place = execparams.make_folder('store'), execparams.make_folder('place')
     files = [StageOut(mode.name, store / 'deep' / mode.name, mode=mode) for mode in StagingMode]
     job = execparams.shell('for mode; do echo "$mode" > "$mode"; done', [mode.name for mode in StagingMode],
                            directory=place, stage_out=files)
@@ -91,8 +80,9 @@ def test_stage_out(execparams: ExecParams, store: Path, place: Path) -> None:
 
 
 @once
-def test_missing_result(execparams: ExecParams, store: Path, place: Path) -> None:
+def test_missing_result(execparams: ExecParams) -> None:
     """A file that the program did not make fails the job, unless it may be missing; the others are delivered."""
+    store, place = execparams.make_folder('store'), execparams.make_folder('place')
     files = [StageOut('made', store / 'made'), StageOut('missing', store / 'missing')]
     job = execparams.shell('touch made', directory=place, stage_out=files)
     status = execparams.run(job)
@@ -122,9 +112,9 @@ def _names(folder: Path) -> set[str]:
 @once
 @pytest.mark.parametrize(('code', 'delivered'), [
     (0, {'success', 'always', 'none', 'either'}), (3, {'error', 'always', 'none', 'either'})])
-def test_stage_out_conditions(
-        execparams: ExecParams, store: Path, place: Path, code: int, delivered: Collection[str]) -> None:
+def test_stage_out_conditions(execparams: ExecParams, code: int, delivered: Collection[str]) -> None:
     """Files are delivered after those ends that their flags name, and the exit code stays the program's."""
+    store, place = execparams.make_folder('store'), execparams.make_folder('place')
     job = execparams.shell(f'exit {code}', **_everything(place, store))
     execparams.run(job)
     execparams.expect(job, JobState.FAILED if code else JobState.COMPLETED, exit_code=code)
@@ -132,8 +122,9 @@ def test_stage_out_conditions(
 
 
 @once
-def test_stage_out_of_cancelled_job(execparams: ExecParams, store: Path, place: Path) -> None:
+def test_stage_out_of_cancelled_job(execparams: ExecParams) -> None:
     """A cancelled job delivers what is meant for that case."""
+    store, place = execparams.make_folder('store'), execparams.make_folder('place')
     running = execparams.folder / 'running'
     job = execparams.submit(execparams.shell('touch "$1"; sleep 1000', [str(running)], **_everything(place, store)))
     execparams.until(running.exists, 'the program runs', job)
@@ -147,8 +138,9 @@ def test_stage_out_of_cancelled_job(execparams: ExecParams, store: Path, place: 
 
 
 @once
-def test_cleanup(execparams: ExecParams, place: Path) -> None:
+def test_cleanup(execparams: ExecParams) -> None:
     """Files and folders are removed after those ends that the flags name, and what is not there is no error."""
+    place = execparams.make_folder('place')
     cases = [(FLAGS.ALWAYS, 3, False), (FLAGS.NONE, 0, False), (FLAGS.ON_SUCCESS, 3, True),
              (FLAGS.ON_SUCCESS, 0, False), (FLAGS.ON_ERROR, 3, False), (FLAGS.ON_CANCEL, 0, True)]
     jobs = []
@@ -165,8 +157,9 @@ def test_cleanup(execparams: ExecParams, place: Path) -> None:
 
 
 @once
-def test_states_of_staging(execparams: ExecParams, store: Path, place: Path) -> None:
+def test_states_of_staging(execparams: ExecParams) -> None:
     """A job that stages and cleans up goes through all the states, in order."""
+    store, place = execparams.make_folder('store'), execparams.make_folder('place')
     (store / 'file').write_text('content\n')
     executor = execparams.executor()
     job = execparams.job('/bin/cp', ['in', 'out'], directory=place, stage_in=[StageIn(store / 'file', 'in')],
@@ -182,8 +175,9 @@ def test_states_of_staging(execparams: ExecParams, store: Path, place: Path) -> 
 
 
 @once
-def test_odd_names_of_files(execparams: ExecParams, store: Path, place: Path) -> None:
+def test_odd_names_of_files(execparams: ExecParams) -> None:
     """Files may have any name on their way in, out and to the bin."""
+    store, place = execparams.make_folder('store'), execparams.make_folder('place')
     for name in ODD_NAMES:
         (store / name).write_bytes(name.encode())
     job = execparams.shell(
@@ -198,8 +192,9 @@ def test_odd_names_of_files(execparams: ExecParams, store: Path, place: Path) ->
 
 
 @once
-def test_names_that_look_like_options(execparams: ExecParams, store: Path, place: Path) -> None:
+def test_names_that_look_like_options(execparams: ExecParams) -> None:
     """A name that begins with a dash is a name."""
+    store, place = execparams.make_folder('store'), execparams.make_folder('place')
     (store / '-rf').write_text('content\n')
     job: Job = execparams.shell('cat ./-n', directory=place, stage_in=[StageIn(store / '-rf', '-n')],
                                 stage_out=[StageOut('-n', store / '--help')], cleanup=['-n'])

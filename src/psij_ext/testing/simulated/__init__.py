@@ -3,5 +3,9 @@
 from __future__ import annotations
 
 from .pbs import SimulatedPBS
+from .scheduler import SimulatedScheduler
 
-__all__ = ['SimulatedPBS']
+SIMULATED = {'pbspro': SimulatedPBS}
+"""The simulations, by the name of the executor that their commands are for."""
+
+__all__ = ['SIMULATED', 'SimulatedPBS', 'SimulatedScheduler']
