@@ -54,6 +54,7 @@ def executor(tmp_path: Path, oldpbs: Path, pbs: SimulatedPBS, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     with JobExecutor.get_instance('oldpbs', config=configured(tmp_path)) as made:
         yield made
+    pbs.set(scheduling=True)
 
 
 def shell(script: str, *arguments: str, **fields: Any) -> Job:
@@ -405,20 +406,18 @@ class Parses:
     (KeyError('id'), "job_id_from_submit_output raised KeyError: 'id'"),
     ('', "job_id_from_submit_output returned ''"), (5, 'job_id_from_submit_output returned 5')], ids=str)
 def test_an_id_parser_that_fails_leaves_no_second_job(
-    executor: Any, tmp_path: Path, oldpbs: Path, answer: object, said: str
+    executor: Any, pbs: SimulatedPBS, tmp_path: Path, oldpbs: Path, answer: object, said: str
 ) -> None:
-    blocking = shell('until [ -e go ]; do sleep 0.05; done', resources=ResourceSpecV1(process_count=8))
-    executor.submit(blocking)
-    assert blocking.wait(WAIT, JobState.ACTIVE) is not None
+    pbs.set(scheduling=False)
     Parses(executor, answer)
-    job = shell('echo x >> ran', resources=ResourceSpecV1(process_count=8))
+    job = shell('echo x >> ran')
     with pytest.raises(SubmitUncertain, match='cannot be revoked') as caught:
         executor.submit(job)
     assert f'oldpbs.executor.OldPBSExecutor in {oldpbs / "executor.py"}: {said}' in str(caught.value)
     with pytest.raises(InvalidJobException, match='submitted before'):
         executor.submit(job)
     # Its script will begin, and says then under which id.
-    (tmp_path / 'go').touch()
+    pbs.set(scheduling=True)
     assert job.wait(WAIT) is not None
     assert job.status.state is JobState.COMPLETED
     assert re.fullmatch(r'\d+\..*', str(job.native_id))
