@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -28,6 +29,7 @@ from psij_ext.exceptions import InvalidJobException, SubmitException, SubmitUnce
 from psij_ext.executors.batch import BatchSchedulerExecutor, BatchSchedulerExecutorConfig
 from psij_ext.runtime.evidence import Evidence, Patience, Presence
 from psij_ext.runtime.followed import Followed
+from psij_ext.runtime.foreign import launch_script
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.judgement import judge
 from psij_ext.runtime.settlement import OpenSubmission, settle_by_folders
@@ -52,6 +54,7 @@ def executor(tmp_path: Path, oldpbs: Path, pbs: SimulatedPBS, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     with JobExecutor.get_instance('oldpbs', config=configured(tmp_path)) as made:
         yield made
+    pbs.set(scheduling=True)
 
 
 def shell(script: str, *arguments: str, **fields: Any) -> Job:
@@ -136,6 +139,25 @@ def test_a_pre_launch_script_that_fails_launches_nothing(executor: Any, tmp_path
     assert job.exit_info.reason is ExitReason.LAUNCH_FAILED
     assert 'pre' in str(job.status.message)
     assert not (tmp_path / 'ran').exists()
+
+
+def test_what_a_pre_launch_script_sets_in_its_shell_ends_nothing(executor: Any, tmp_path: Path) -> None:
+    (tmp_path / 'before.sh').write_text('set -euC\n')
+    (tmp_path / 'after.sh').write_text('touch after\n')
+    job = run(executor, shell('exit 3', pre_launch='before.sh', post_launch='after.sh', stdout_path='before.sh'))
+    assert (job.status.state, job.status.exit_code) == (JobState.FAILED, 3)
+    assert (tmp_path / 'after').exists()
+
+
+def test_a_later_run_removes_the_exit_code_of_an_earlier_one(tmp_path: Path) -> None:
+    (tmp_path / 'launch').write_text(launch_script())
+    (tmp_path / '1.ec').write_text('7')
+    words = ['a-job', '/dev/null', '', '', '/dev/null', '/dev/null', '/dev/null', str(tmp_path)]
+    for run_number in ('1', '2'):
+        subprocess.run(['/bin/bash', str(tmp_path / 'launch'), *words, '/bin/true'], check=True)
+        assert (tmp_path / 'progress').read_text().splitlines()[-1].startswith(f'{run_number} ACTIVE ')
+        assert not (tmp_path / '1.ec').exists()
+    assert (tmp_path / 'step').read_text() == 'done\n\n'
 
 
 @pytest.mark.parametrize(('fields', 'said'), [
@@ -384,20 +406,18 @@ class Parses:
     (KeyError('id'), "job_id_from_submit_output raised KeyError: 'id'"),
     ('', "job_id_from_submit_output returned ''"), (5, 'job_id_from_submit_output returned 5')], ids=str)
 def test_an_id_parser_that_fails_leaves_no_second_job(
-    executor: Any, tmp_path: Path, oldpbs: Path, answer: object, said: str
+    executor: Any, pbs: SimulatedPBS, tmp_path: Path, oldpbs: Path, answer: object, said: str
 ) -> None:
-    blocking = shell('until [ -e go ]; do sleep 0.05; done', resources=ResourceSpecV1(process_count=8))
-    executor.submit(blocking)
-    assert blocking.wait(WAIT, JobState.ACTIVE) is not None
+    pbs.set(scheduling=False)
     Parses(executor, answer)
-    job = shell('echo x >> ran', resources=ResourceSpecV1(process_count=8))
+    job = shell('echo x >> ran')
     with pytest.raises(SubmitUncertain, match='cannot be revoked') as caught:
         executor.submit(job)
     assert f'oldpbs.executor.OldPBSExecutor in {oldpbs / "executor.py"}: {said}' in str(caught.value)
     with pytest.raises(InvalidJobException, match='submitted before'):
         executor.submit(job)
     # Its script will begin, and says then under which id.
-    (tmp_path / 'go').touch()
+    pbs.set(scheduling=True)
     assert job.wait(WAIT) is not None
     assert job.status.state is JobState.COMPLETED
     assert re.fullmatch(r'\d+\..*', str(job.native_id))
