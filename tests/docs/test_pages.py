@@ -134,7 +134,9 @@ def clone(newcomer: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ('psij-descriptors', 'src', 'templates'):
         shutil.copytree(ROOT / name, newcomer / name, ignore=shutil.ignore_patterns('__pycache__', '*.egg-info'))
     installed = newcomer.parent / 'installed'
-    put(newcomer.parent / 'bin' / 'pip', f'exec {sys.executable} -m pip "$@" --quiet --no-deps --target {installed}')
+    # Without a network; that what the package needs comes along with it is shown in `tests/test_package.py`.
+    options = f'--quiet --no-deps --no-build-isolation --target {installed}'
+    put(newcomer.parent / 'bin' / 'pip', f'exec {sys.executable} -m pip "$@" {options}')
     monkeypatch.setenv('PYTHONPATH', str(installed))
     put(newcomer / 'scripts' / 'demo', f'test -x {ROOT}/scripts/demo')
     put(newcomer / 'scripts' / 'docs', f'test -x {ROOT}/scripts/docs')
