@@ -23,10 +23,11 @@ from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import CommandTimeout, InvalidJobException, SubmitException, SubmitUncertain
 from psij_ext.executors.batch import BatchSchedulerExecutorConfig
 from psij_ext.runtime import processes
+from psij_ext.runtime.claims import REVOKED
 from psij_ext.runtime.command import CommandResult
 from psij_ext.runtime.ending import keep_end
 from psij_ext.runtime.finding import job_folders
-from psij_ext.runtime.jobfolder import REVOKED, JobFolder
+from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.keys import Keys
 
 HERE = processes.this_process()
