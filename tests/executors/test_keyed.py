@@ -109,6 +109,22 @@ def test_a_former_job_that_is_pruned_at_this_moment_has_ended_as_it_did(
     assert (second.native_id, second.status.state, second.status.exit_code) == ('1', JobState.FAILED, 3)
 
 
+def test_a_job_that_is_pruned_while_it_is_asked_whether_it_failed_leaves_its_key_free(
+        executor: SimpleExecutor, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = date(), date()
+    executor.submit(first, key='k')
+    look = SimpleExecutor.look
+
+    def look_late(self: SimpleExecutor, folders: Sequence[JobFolder], usage: bool = False) -> Any:
+        shutil.rmtree(folder_of(executor, first).path)
+        return look(self, folders, usage)
+
+    monkeypatch.setattr(SimpleExecutor, 'look', look_late)
+    runner.answers['submit'] = result(b'job 2\n')
+    executor.submit(second, key='k', resubmit_failed=True)
+    assert second.native_id == '2'
+
+
 def test_a_job_whose_submitter_lives_stays_its_own(executor: SimpleExecutor, runner: FakeRunner) -> None:
     first = date()
     executor.submit(first, key='k')
