@@ -51,7 +51,7 @@ def lead_to_the_face(
     name = target.rpartition('.')[2]
     if node.get('refdomain') != 'py' or not target.startswith('psij_ext.') or name not in psij_ext.__all__:
         return None
-    return environment.domains.python_domain.resolve_xref(
+    return environment.get_domain('py').resolve_xref(
         environment, str(node['refdoc']), app.builder, 'obj', f'psij_ext.{name}', node, content)
 
 

@@ -104,6 +104,7 @@ class Stage:
         self.scheduler.folder.mkdir(parents=True)
         # What the present process does when its dangerous part begins, and when it waits for another.
         self.begin: Callable[[], None] = lambda: None
+        self.executor: StagedExecutor | None = None  # for those that are forked off
         self.waits: Callable[[], object] = lambda: None
 
     def opened(self, session: str | None = None, **settings: Any) -> StagedExecutor:
@@ -170,6 +171,8 @@ class Scene:
     has_index = False
     # Whether jobs are pruned.
     prunes = False
+    # Whether the second one is forked off by the first.
+    forks = False
 
     def prepare(self, stage: Stage) -> None:
         """Do what was done before."""
@@ -222,12 +225,18 @@ def _play_once(scene: Scene, stage: Stage, number: int) -> tuple[int, list[str]]
     before = {*_litter(stage)}  # of one that was killed
     stopped, go_on, waits, go = (os.pipe() for _ in range(4))
 
+    def fork() -> None:
+        # From another thread, so that what this one holds at the moment nobody in the child gives back.
+        thread = threading.Thread(target=lambda: _Process(stage, 'second', scene.second).result())
+        thread.start()
+        thread.join()
+
     def stop(write: Callable[[int, bytes], int] = os.write, read: Callable[[int, int], bytes] = os.read) -> None:
         write(stopped[1], b's')
         read(go_on[0], 1)
 
     def first(stage: Stage) -> Any:
-        points = Points(number, stop)
+        points = Points(number, fork if scene.forks else stop)
         stage.scheduler.here = points.here
         stage.begin = points.begin
         told = scene.first(stage)
@@ -255,21 +264,25 @@ def _play_once(scene: Scene, stage: Stage, number: int) -> tuple[int, list[str]]
         one = _Process(stage, 'first', first)
         if one.ended_or(stopped[0]) == 'ended':
             told = one.result()
-            return (told.value, []) if told.error is None else (0, [f'first: {told.error}\n{told.trace}'])
-        other = _Process(stage, 'second', second)
-        other.ended_or(waits[0])
-        os.write(go_on[1], b'g')
-        first_told = one.result()
-        os.write(go[1], b'g')
-        told = first_told, other.result()
+            if told.error is not None or number == NEVER:
+                return (0, [f'first: {told.error}\n{told.trace}']) if told.error else (told.value, [])
+            both = told, _told_in(stage.folder / 'second')
+        else:
+            other = _Process(stage, 'second', second)
+            other.ended_or(waits[0])
+            os.write(go_on[1], b'g')
+            told = one.result()
+            os.write(go[1], b'g')
+            both = told, other.result()
         left = _Process(stage, 'third', third).result()
     finally:
         for descriptor in (*stopped, *go_on, *waits, *go):
             os.close(descriptor)
-    problems = [f'{name}: {each.error}\n{each.trace}' for name, each in zip(('first', 'second', 'third'), (*told, left))
+    problems = [f'{name}: {each.error}\n{each.trace}' for name, each in zip(('first', 'second', 'third'), (*both, left))
                 if each.error is not None and (name == 'third' or each.error.partition(':')[0] not in scene.allowed)]
     if not problems:
-        problems = [*_common_problems(scene, stage), *sorted({*_litter(stage)} - before), *scene.check(stage, told[0].value, told[1].value, left.value)]
+        problems = [*_common_problems(scene, stage), *sorted({*_litter(stage)} - before),
+                    *scene.check(stage, both[0].value, both[1].value, left.value)]
     return number, problems
 
 
@@ -301,11 +314,15 @@ class _Process:
     def result(self) -> Told:
         os.waitpid(self._pid, 0)
         os.close(self._descriptor)
-        if not self._outcome.exists():
-            return Told(error='killed: it did not come to its end')
-        told = pickle.loads(self._outcome.read_bytes())
-        assert isinstance(told, Told)
-        return told
+        return _told_in(self._outcome)
+
+
+def _told_in(outcome: Path) -> Told:
+    if not outcome.exists():
+        return Told(error='killed: it did not come to its end')
+    told = pickle.loads(outcome.read_bytes())
+    assert isinstance(told, Told)
+    return told
 
 
 def _tell(part: Callable[[Stage], Any], stage: Stage) -> Told:

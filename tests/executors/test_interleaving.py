@@ -353,7 +353,50 @@ class CancelledMeanwhile(AttachedMeanwhile):
     act = staticmethod(StagedExecutor.cancel)
 
 
-SCENES = [TwoUnderAKey, AfterARefusal, WhileItIsTriedAgain, WhereTheFormerFailed, AfterACrash, AfterACrashUnheard,
+class ForkedOffMeanwhile(Scene):
+    """Another thread forks the process off, and the child submits with the same executor."""
+
+    forks = True
+
+    def first(self, stage: Stage) -> Any:
+        with stage.opened() as executor:
+            stage.executor = executor
+            executor.submit(stage.job())
+            jobs = [stage.job() for _ in range(2)]
+            stage.begin()
+            self.submit(stage, *jobs)
+            return known(*jobs)
+
+    def submit(self, stage: Stage, *jobs: Job) -> None:
+        assert stage.executor is not None
+        for job in jobs:
+            stage.executor.submit(job)
+
+    def second(self, stage: Stage) -> Any:
+        jobs = [stage.job() for _ in range(2)]
+        self.submit(stage, *jobs)
+        assert stage.executor is not None
+        assert stage.executor.recover() == []
+        stage.executor.close()
+        return known(*jobs)
+
+    def check(self, stage: Stage, first: Any, second: Any, left: Known) -> Iterator[str]:
+        if len({*first, *second}) != 4 or len(left) != 5:
+            yield f'{first}, {second}, left: {left}'
+
+
+class ForkedOffWhileManyAreSubmitted(ForkedOffMeanwhile):
+    def submit(self, stage: Stage, *jobs: Job) -> None:
+        assert stage.executor is not None
+        stage.executor.submit_many(jobs)
+
+
+class SubmittedMeanwhileInAnotherSession(SubmittedMeanwhile):
+    def first(self, stage: Stage) -> Known:
+        return self.submit(stage, 'another')
+
+
+SCENES = [ForkedOffMeanwhile, ForkedOffWhileManyAreSubmitted, SubmittedMeanwhileInAnotherSession, TwoUnderAKey, AfterARefusal, WhileItIsTriedAgain, WhereTheFormerFailed, AfterACrash, AfterACrashUnheard,
           SubmittedMeanwhile, ManySubmittedMeanwhile, TwoRecover, TwoRecoverUnheard, TwoRecoverMany, TwoRecoverManyUnheard,
           SettledInRounds, SettledInRoundsUnheard, SettledInRoundsMany, SettledInRoundsHeardLate, RecoveredWhileSettled,
           RecoveredWhileItsKeyIsTaken, RecoveredWhileItsKeyIsTakenUnheard, KeyTakenWhileRecovered,

@@ -19,10 +19,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 EXAMPLE = ROOT / 'examples' / 'plugin'
 COMMAND = (sys.executable, '-m', 'psij_ext')
-# One or two of each kind; all of them take twice as long as is well spent on every change.
-PART = ('TestDialect or test_simple_job or test_exit_codes or test_odd_job_names or test_cancel_running_job or '
-        'test_cancel_queued_job or test_attach_to_running_job or test_list or test_umask or test_bad_queue or '
-        'test_walltime_of_seconds or test_node_file or test_environment_of_its_own or test_one_is_cancelled')
+# One of each kind; all of them take longer than is well spent on every change.
+PART = ('TestDialect or test_simple_job or test_exit_codes or test_cancel_running_job or test_cancel_queued_job or '
+        'test_attach_to_running_job or test_list or test_umask or test_bad_queue or test_walltime_of_seconds or '
+        'test_environment_of_its_own')
 
 
 class Stranger:
@@ -120,7 +120,7 @@ def test_its_scheduler_bears_many_commands_at_once(stranger: Stranger) -> None:
     lost: list[str] = []
 
     def submit() -> None:
-        for _ in range(4):
+        for _ in range(3):
             native_id = stranger.submit(f'echo $DIRQ_JOB >> {stranger.folder}/ran')
             if native_id not in stranger.says('dirq', 'status', native_id):
                 lost.append(native_id)
@@ -131,7 +131,7 @@ def test_its_scheduler_bears_many_commands_at_once(stranger: Stranger) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(map(int, ids)) == [*range(1, 25)]
+    assert sorted(map(int, ids)) == [*range(1, 19)]
     assert stranger.wait(*ids) == [f'{native_id} ended 0' for native_id in ids]
     assert sorted((stranger.folder / 'ran').read_text().split()) == sorted(ids)
     assert lost == []
@@ -143,15 +143,15 @@ def test_its_scheduler_has_so_many_processors(stranger: Stranger) -> None:
     begin = 'ln -s x running || echo too many >> trouble; sleep 0.1; rm -f running'
     ids = [stranger.submit(begin, '--cpus=2') for _ in range(3)]
     assert stranger.run('dirq', 'submit', '--cpus=3', __file__).returncode == 2
-    held = [stranger.submit('true', '--hold') for _ in range(3)]
     assert stranger.wait(*ids) == [f'{native_id} ended 0' for native_id in ids]
+    held = [stranger.submit('true', '--hold') for _ in range(3)]
     assert not (stranger.folder / 'trouble').exists()
     assert stranger.run('dirq', 'submit', __file__).returncode == 75
     assert stranger.says('dirq', 'status') == ''.join(f'{native_id} held\n' for native_id in held)
 
 
 def test_a_job_of_its_scheduler_is_lost_with_its_shepherd(stranger: Stranger) -> None:
-    running = stranger.submit(f'echo $$ > {stranger.folder}/pid; exec sleep 1000')
+    running = stranger.submit(f'cd {stranger.folder}; echo $$ > new; mv new pid; exec sleep 1000')
     held = stranger.submit('true', '--hold')
     while len(shepherds := [*stranger.folder.glob('queue/*/*/shepherd')]) < 2 or not (stranger.folder / 'pid').exists():
         stranger.says('dirq', 'status')

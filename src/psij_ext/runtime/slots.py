@@ -106,7 +106,7 @@ class Slots:
         state = self.path.parents[2]
         make_folders(state)
         check_own_folder(state.resolve())
-        for folder in (*self.path.parents[1::-1], self.path, *(self.path / kind for kind in _KINDS)):
+        for folder in (self.path.parent.parent, self.path.parent, self.path, *(self.path / kind for kind in _KINDS)):
             make_folders(folder)
             check_own_folder(folder)
         with contextlib.suppress(FileExistsError):
