@@ -12,8 +12,9 @@ from measure import Row
 from psij_ext import Job, JobSpec, JSONSerializer
 from psij_ext.core.places import default_work_directory
 from psij_ext.runtime import processes
+from psij_ext.runtime.claims import new_nonce
 from psij_ext.runtime.index_writer import IndexWriter
-from psij_ext.runtime.jobfolder import JobFolder, new_nonce
+from psij_ext.runtime.jobfolder import JobFolder
 
 SUBMISSION_LIMIT = 0.001
 BATCH_LIMIT = 30e-6

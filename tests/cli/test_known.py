@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
+import shutil
 
+import pytest
+from click.testing import CliRunner
+
+from psij_ext.cli.app import app
 from psij_ext.cli.errors import Failure
 from psij_ext.cli.known import known_jobs, select
 from psij_ext.core.serialization import JSONSerializer
 from psij_ext.core.spec import JobSpec
+from psij_ext.executors.remembering import remember
 from psij_ext.runtime.arrays import ArrayFolder
 from psij_ext.runtime.jobfolder import JobFolder
+from psij_ext.runtime.look import Look
 
 FIRST, SECOND, THIRD = 'aaaa1111-0000', 'aaaa2222-0000', 'bbbb0123-4444'
 
@@ -48,6 +54,26 @@ def test_the_name_of_an_array_names_its_elements(jobs, tmp_path, executor, nativ
     expected = {word: ['new-0', 'new-1'] for word in words}
     expected.update({'99_0': ['new-0'], '99_1': ['new-1']} if executor == 'slurm' else {})
     assert {word: [job.folder.job_id for job in select(known, [word])] for word in words} == expected
+
+
+class Onlooker:
+    """An executor whose scheduler knows no more than the folders."""
+
+    def look(self, folders, usage=False):
+        return Look({folder.job_id: remember(folder, None).job for folder in folders if folder.read_journal().native_id is not None})
+
+
+@pytest.mark.parametrize(('words', 'code', 'said'), [
+    (['ls', '--json'], 0, f'{THIRD}'), (['status', FIRST], 1, 'removed at this moment'), (['cancel', FIRST], 1, 'removed at this moment')])
+def test_a_job_that_is_pruned_at_this_moment(jobs, monkeypatch, words, code, said):
+    def listed(work_directory):
+        shutil.rmtree(jobs[0].folder.path)
+        return jobs
+
+    monkeypatch.setattr(f'psij_ext.cli.{words[0]}.known_jobs', listed)
+    monkeypatch.setattr('psij_ext.cli.known.open_executor', lambda choice, root: Onlooker())
+    done = CliRunner().invoke(app, words)
+    assert (done.exit_code, said in done.output, FIRST[:8] in done.output) == (code, True, code == 1), done.output
 
 
 def test_no_jobs_yet(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -252,6 +253,22 @@ def test_attached_from_elsewhere_while_it_runs_and_afterwards(executor: Any, tmp
         third.attach(late, str(job.native_id))
         assert late.wait(WAIT) is not None
         assert (late.status.state, late.status.exit_code) == (JobState.FAILED, 5)
+
+
+def test_recovered_after_the_process_that_submitted_it(executor: Any, tmp_path: Path) -> None:
+    program = (
+        'import sys\nfrom pathlib import Path\nfrom psij_ext import Job, JobExecutor, JobExecutorConfig, JobSpec\n'
+        'config = JobExecutorConfig(work_directory=Path(sys.argv[1]))\n'
+        'job = Job(JobSpec("/bin/sh", ["-c", "until [ -e go ]; do sleep 0.05; done; exit 6"]))\n'
+        'JobExecutor.get_instance("oldpbs", config=config).submit(job)\nprint(job.id)\n')
+    paths = os.pathsep.join(path for path in sys.path if path)
+    said = subprocess.run([sys.executable, '-c', program, str(tmp_path / 'work')], capture_output=True, text=True,
+                          check=True, env={**os.environ, 'PYTHONPATH': paths})
+    (job,) = executor.recover()
+    assert job.id == said.stdout.strip()
+    (tmp_path / 'go').touch()
+    assert job.wait(WAIT) is not None
+    assert (job.status.state, job.status.exit_code) == (JobState.FAILED, 6)
 
 
 @pytest.mark.parametrize('signal_first', [False, True])

@@ -20,7 +20,8 @@ from troubles import TROUBLES, Trouble, trouble
 
 from psij_ext import ExitReason, Job, JobState, PsijExtError, SubmitException, SubmitUncertain
 from psij_ext.runtime import processes
-from psij_ext.runtime.jobfolder import JobFolder, new_nonce
+from psij_ext.runtime.claims import new_nonce
+from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.script import make_absolute
 
 Phase = Callable[[Stage, 'Fault'], None]

@@ -41,7 +41,7 @@ OPERATIONS = ('open', 'write', 'read', 'link', 'symlink', 'readlink', 'replace',
               'scandir', 'listdir', 'stat', 'lstat', 'chmod', 'ftruncate', 'posix_spawn')
 SECONDS = 30
 # How often a scene is played by those with little time.
-PLAYS = 4
+PLAYS = 2
 NEVER = 0
 KEY = 'k'
 Known = Sequence[Tuple[str, Optional[str]]]  # jobs, with their native ids
@@ -206,7 +206,7 @@ def warm_up(folder: Path) -> None:
 def play(scene: Scene, folder: Path, plays: int | None = None) -> tuple[int, list[str]]:
     """Play a scene for each operation of its first process, or for so many of them at even distances.
 
-    :return: how often it was played, and what was wrong.
+    :return: how many operations its first process has, and what was wrong.
     """
     last, problems = _play_once(scene, Stage(folder / 'whole', scene.has_index), NEVER)
     step = 1 if plays is None else max(last // plays, 1)
@@ -351,7 +351,7 @@ def _common_problems(scene: Scene, stage: Stage) -> Iterator[str]:
     for name, (folder, journal) in journals.items():
         if journal.native_id is not None and journal.not_submitted is not None:
             yield f'{name} was submitted as {journal.native_id}, and was not: {journal.not_submitted}'
-        if journal.native_id is not None and journal.native_id not in runs and journal.native_id not in scene_gone(stage):
+        if journal.native_id is not None and journal.native_id not in runs and journal.native_id not in _canceled(stage):
             yield f'{name} was submitted as {journal.native_id}, which ran nothing'
         if journal.is_open:
             yield f'nobody knows what became of {name}'
@@ -364,7 +364,7 @@ def _common_problems(scene: Scene, stage: Stage) -> Iterator[str]:
         yield f'{keyed} jobs ran under the key'
 
 
-def scene_gone(stage: Stage) -> set[str]:
+def _canceled(stage: Stage) -> set[str]:
     """The ids of the jobs that were cancelled."""
     return {path.name.partition('.')[2] for path in stage.scheduler.folder.glob('gone.*')}
 

@@ -23,8 +23,9 @@ from psij_ext.exceptions import (
     SubmitException,
     SubmitUncertain,
 )
+from psij_ext.runtime.claims import REVOKED
 from psij_ext.runtime.command import CommandResult
-from psij_ext.runtime.jobfolder import REVOKED, JobFolder
+from psij_ext.runtime.jobfolder import JobFolder
 
 # -- a submission that succeeds
 

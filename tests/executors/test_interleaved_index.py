@@ -24,6 +24,10 @@ from psij_ext.runtime.index_writer import IndexWriter
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.retention import prune
 
+# Python warns of forks where there are threads (since 3.12); these begin anew.
+pytestmark = pytest.mark.filterwarnings('ignore:.*fork:DeprecationWarning')
+
+
 
 def end(stage: Stage, native_id: str, *, reported: bool = True) -> None:
     """Let a job end, and be known to have done so."""

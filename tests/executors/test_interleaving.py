@@ -16,6 +16,10 @@ from psij_ext.core.job import Job
 from psij_ext.exceptions import SubmitException
 from psij_ext.runtime.monitor import StatusMonitor
 
+# Python warns of forks where there are threads (since 3.12); these begin anew.
+pytestmark = pytest.mark.filterwarnings('ignore:.*fork:DeprecationWarning')
+
+
 # -- what a process does
 
 

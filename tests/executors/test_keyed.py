@@ -23,10 +23,11 @@ from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import CommandTimeout, InvalidJobException, SubmitException, SubmitUncertain
 from psij_ext.executors.batch import BatchSchedulerExecutorConfig
 from psij_ext.runtime import processes
+from psij_ext.runtime.claims import REVOKED
 from psij_ext.runtime.command import CommandResult
 from psij_ext.runtime.ending import keep_end
 from psij_ext.runtime.finding import job_folders
-from psij_ext.runtime.jobfolder import REVOKED, JobFolder
+from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.keys import Keys
 
 HERE = processes.this_process()
@@ -106,6 +107,22 @@ def test_a_former_job_that_is_pruned_at_this_moment_has_ended_as_it_did(
     runner.answers['status'] = result()
     executor.submit(second, key='k')
     assert (second.native_id, second.status.state, second.status.exit_code) == ('1', JobState.FAILED, 3)
+
+
+def test_a_job_that_is_pruned_while_it_is_asked_whether_it_failed_leaves_its_key_free(
+        executor: SimpleExecutor, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = date(), date()
+    executor.submit(first, key='k')
+    look = SimpleExecutor.look
+
+    def look_late(self: SimpleExecutor, folders: Sequence[JobFolder], usage: bool = False) -> Any:
+        shutil.rmtree(folder_of(executor, first).path)
+        return look(self, folders, usage)
+
+    monkeypatch.setattr(SimpleExecutor, 'look', look_late)
+    runner.answers['submit'] = result(b'job 2\n')
+    executor.submit(second, key='k', resubmit_failed=True)
+    assert second.native_id == '2'
 
 
 def test_a_job_whose_submitter_lives_stays_its_own(executor: SimpleExecutor, runner: FakeRunner) -> None:

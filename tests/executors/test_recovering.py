@@ -28,9 +28,10 @@ from psij_ext.exceptions import (
 )
 from psij_ext.executors.batch import BatchSchedulerExecutorConfig
 from psij_ext.runtime import processes
+from psij_ext.runtime.claims import REVOKED
 from psij_ext.runtime.command import CommandResult
 from psij_ext.runtime.finding import find_folder, open_folders
-from psij_ext.runtime.jobfolder import REVOKED, JobFolder
+from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.journal import Journal
 
 HERE = processes.this_process()

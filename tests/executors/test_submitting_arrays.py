@@ -23,10 +23,11 @@ from psij_ext.exceptions import CommandTimeout, InvalidJobException, NotAllCance
 from psij_ext.executors.batch import BatchSchedulerExecutorConfig
 from psij_ext.runtime import processes
 from psij_ext.runtime.arrays import ArrayFolder, MemberFolder
+from psij_ext.runtime.claims import REVOKED
 from psij_ext.runtime.command import CommandResult
 from psij_ext.runtime.finding import find_folder, job_folders, submission_folders
 from psij_ext.runtime.index import Index
-from psij_ext.runtime.jobfolder import REVOKED, JobFolder
+from psij_ext.runtime.jobfolder import JobFolder
 
 SOON = timedelta(seconds=10)
 DEAD = {**processes.this_process(), 'pid': 4_000_000, 'start_time': 1}

@@ -20,8 +20,8 @@ from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.exceptions import CommandTimeout, InvalidJobException, SubmitUncertain
 from psij_ext.executors.batch import BatchSchedulerExecutorConfig
+from psij_ext.runtime.claims import REVOKED
 from psij_ext.runtime.command import CommandResult
-from psij_ext.runtime.jobfolder import REVOKED
 
 SOON = timedelta(seconds=10)
 

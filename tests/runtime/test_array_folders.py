@@ -18,11 +18,11 @@ from psij_ext.core.serialization import JSONSerializer
 from psij_ext.core.spec import JobSpec
 from psij_ext.exceptions import FolderUnreadable
 from psij_ext.runtime.arrays import ArrayFolder
+from psij_ext.runtime.claims import REVOKED
 from psij_ext.runtime.ending import kept_end
 from psij_ext.runtime.finding import find_folder, has_lost, job_folders, open_folders
 from psij_ext.runtime.index import Index
 from psij_ext.runtime.index_rebuild import rebuild
-from psij_ext.runtime.jobfolder import REVOKED
 from psij_ext.runtime.private import append_to_file
 from psij_ext.runtime.retention import prune
 from psij_ext.runtime.settlement import OpenSubmission, settle_by_folders, settle_by_origins

@@ -15,7 +15,7 @@ from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.launchers.multiple import MultipleLauncher
 from psij_ext.launchers.single import SingleLauncher
-from psij_ext.runtime.jobfolder import REVOKED
+from psij_ext.runtime.claims import REVOKED
 from psij_ext.runtime.tasks import TASKS
 
 ACTIVE = JobState.ACTIVE

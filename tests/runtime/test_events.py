@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import contextlib
+import os
 import stat
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from psij_ext.runtime.events import Mailbox
 
@@ -28,6 +33,22 @@ def test_what_cannot_be_removed_harms_nothing(tmp_path: Path) -> None:
     assert sorted(box.empty()) == ['folder', 'job-1']
     box.close()
     assert not box.path.exists()
+
+
+def test_a_hint_that_comes_while_it_is_removed_keeps_nothing_there(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    box = Mailbox(tmp_path)
+    (box.path / 'job-1').touch()
+    unlink = os.unlink
+
+    def hint(*arguments: Any, **options: Any) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            (box.path / 'job-2').touch()
+        unlink(*arguments, **options)
+
+    monkeypatch.setattr(os, 'unlink', hint)
+    box.close()
+    assert list(box.path.parent.iterdir()) == []
 
 
 def test_a_mailbox_that_is_gone_is_empty(tmp_path: Path) -> None:

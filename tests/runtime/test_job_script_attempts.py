@@ -15,7 +15,7 @@ from job_scripts import Make, Scripted, either_way, shell, trapping, until
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.staging import StageOut, StageOutFlags
 from psij_ext.core.state import JobState
-from psij_ext.runtime.jobfolder import REVOKED
+from psij_ext.runtime.claims import REVOKED
 
 ACTIVE, STAGE_IN, STAGE_OUT, CLEANUP = JobState.ACTIVE, JobState.STAGE_IN, JobState.STAGE_OUT, JobState.CLEANUP
 

@@ -44,7 +44,7 @@ class Stopped:
 
 
 commands = pytest.mark.parametrize('before', [
-    *range(1, COMMANDS, 4), *(pytest.param(number, marks=pytest.mark.soak) for number in range(1, COMMANDS))])
+    *range(1, COMMANDS, 7), *(pytest.param(number, marks=pytest.mark.soak) for number in range(1, COMMANDS))])
 
 
 @commands

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 
 from psij_ext.core.state import JobState
 from psij_ext.exceptions import PsijExtError
+from psij_ext.runtime.claims import REVOKED, new_nonce
 from psij_ext.runtime.finding import job_folders
-from psij_ext.runtime.jobfolder import REVOKED, ExitRecord, JobFolder, ProgressEntry, new_nonce
+from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.private import check_private
+from psij_ext.runtime.records import ExitRecord, ProgressEntry
 from psij_ext.runtime.usage import Request, usage_of
 
 SAME_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

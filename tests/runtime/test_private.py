@@ -24,12 +24,13 @@ from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
 from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import FolderUnreadable, IndexUnavailable, PsijExtError
+from psij_ext.runtime.claims import REVOKED
 from psij_ext.runtime.ending import keep_end
 from psij_ext.runtime.events import Mailbox
 from psij_ext.runtime.finding import find_folder, job_folders
 from psij_ext.runtime.index_file import IndexFile
 from psij_ext.runtime.index_rebuild import executor_folders, submitted_jobs
-from psij_ext.runtime.jobfolder import REVOKED, JobFolder
+from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.keys import Keys
 from psij_ext.runtime.listener import Listener
 from psij_ext.runtime.private import check_private, make_folders

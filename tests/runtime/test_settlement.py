@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from psij_ext.runtime import processes
-from psij_ext.runtime.jobfolder import REVOKED, JobFolder
+from psij_ext.runtime.claims import REVOKED
+from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.settlement import OpenSubmission, Origins, settle_by_folders, settle_by_origins
 
 DEAD = {**processes.this_process(), 'pid': 4_000_000, 'start_time': 1}

@@ -30,6 +30,7 @@ def command(jobs: tuple[str, ...], work_directory: Path | None) -> None:
     """
     chosen = select(known_jobs(work_directory), jobs)
     seen = look_at(chosen)
+    chosen = seen.all_there(chosen)
     reasons = _cancel(chosen, seen)
     unanswered = {job_id: reason for job_id, reason in reasons.items() if isinstance(reason, ControlUncertain)}
     # Who did not answer before the cancel either is not asked a third time, which would take as long.

@@ -74,6 +74,20 @@ class Seen:
     troubles: Mapping[str, str]
     executors: Mapping[Place, ReturningExecutor]
 
+    def there(self, jobs: Sequence[KnownJob]) -> list[KnownJob]:
+        """Leave out the jobs that were removed after they had been listed."""
+        return [known for known in jobs if known.folder.job_id in self.jobs]
+
+    def all_there(self, jobs: Sequence[KnownJob]) -> list[KnownJob]:
+        """Return jobs that somebody has named.
+
+        :raises Failure: if one was removed after they had been listed.
+        """
+        gone = [known for known in jobs if known.folder.job_id not in self.jobs]
+        if gone:
+            raise Failure(f'{", ".join(map(str, gone[:_MOST_CANDIDATES]))}: removed at this moment, by a prune.')
+        return list(jobs)
+
 
 def known_jobs(work_directory: Path | None) -> list[KnownJob]:
     """Return the jobs whose folders lie in a work directory, oldest first.

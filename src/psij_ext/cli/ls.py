@@ -39,6 +39,7 @@ def command(executor: str | None, last: int | None, as_json: bool, work_director
     jobs = [job for job in known_jobs(work_directory) if executor in (None, job.executor_name)]
     jobs = jobs[-last:] if last else jobs
     seen = look_at(jobs)
+    jobs = seen.there(jobs)
     if as_json:
         print_json(numbered_records(jobs, seen))
     else:

@@ -42,6 +42,7 @@ def command(jobs: tuple[str, ...], as_json: bool, work_directory: Path | None) -
     """
     chosen = select(known_jobs(work_directory), jobs)
     seen = look_at(chosen, usage=True)
+    chosen = seen.all_there(chosen)
     if as_json:
         print_json(numbered_records(chosen, seen))
     else:

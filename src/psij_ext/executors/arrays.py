@@ -17,7 +17,8 @@ from psij_ext.executors.bulk import Batch, BulkExecutor, Failures, Given
 from psij_ext.executors.depending import Others
 from psij_ext.executors.settling import Submitted
 from psij_ext.runtime.arrays import ArrayFolder, MemberFolder
-from psij_ext.runtime.jobfolder import JobFolder, new_nonce
+from psij_ext.runtime.claims import new_nonce
+from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.private import check_private
 from psij_ext.runtime.settlement import OpenSubmission, give_up
 

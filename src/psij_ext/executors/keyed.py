@@ -9,7 +9,7 @@ from psij_ext.core.state import JobState
 from psij_ext.exceptions import SubmitException, SubmitUncertain
 from psij_ext.executors.recovering import RecoveringExecutor
 from psij_ext.runtime import processes
-from psij_ext.runtime.ending import kept_end
+from psij_ext.runtime.ending import end_in
 from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.journal import Journal
 from psij_ext.runtime.keys import Keys
@@ -63,7 +63,7 @@ class KeyedExecutor(RecoveringExecutor):
             folder = None if holder in (None, job.id) else JobFolder(self.work_directory / holder)
             journal = Journal({}) if folder is None else folder.read_journal()
             if folder is not None and journal.native_id is not None:
-                if not (resubmit_failed and self._has_failed(folder)):
+                if not (resubmit_failed and self._has_failed(folder, journal)):
                     return Former(journal.native_id, folder, journal)
             elif folder is not None and journal.is_open:
                 self._await_outcome(key, folder, journal, pauses)
@@ -89,12 +89,14 @@ class KeyedExecutor(RecoveringExecutor):
                 f'({_described(journal.owner)}, folder: {folder.path}). Try again later.', transient=True)
         self.sleep(pause)
 
-    def _has_failed(self, folder: JobFolder) -> bool:
-        """Whether a job is known to be over without success."""
-        end = kept_end(folder)
+    def _has_failed(self, folder: JobFolder, journal: Journal) -> bool:
+        """Whether a job is known to be over without success, or was pruned since its journal was read."""
+        end = end_in(journal, folder)
         if end is not None:
             return end[0].state is not JobState.COMPLETED
         seen = self.look([folder])
+        if folder.job_id not in seen.jobs:
+            return True
         status = seen.jobs[folder.job_id].status
         return status.final and status.state is not JobState.COMPLETED and folder.job_id not in seen.uncertain
 

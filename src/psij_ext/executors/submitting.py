@@ -30,7 +30,8 @@ from psij_ext.executors.keyed import FormerUncertain
 from psij_ext.executors.settling import SettlingExecutor
 from psij_ext.runtime import processes
 from psij_ext.runtime.callbacks import CallbackThread
-from psij_ext.runtime.jobfolder import JobFolder, new_nonce
+from psij_ext.runtime.claims import new_nonce
+from psij_ext.runtime.jobfolder import JobFolder
 from psij_ext.runtime.private import check_private
 from psij_ext.runtime.schedule import Pauses
 from psij_ext.runtime.script import make_absolute

@@ -11,6 +11,7 @@ same.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
@@ -77,4 +78,7 @@ class Mailbox:
         """Remove the mailbox; scripts then pass it over."""
         if self._listener is not None:
             self._listener.close()
-        shutil.rmtree(self.path, ignore_errors=True)
+        closed = self.path.with_name(f'.closed-{self.path.name}')
+        with contextlib.suppress(OSError):
+            self.path.rename(closed)  # no script puts anything there while it is removed
+        shutil.rmtree(closed, ignore_errors=True)

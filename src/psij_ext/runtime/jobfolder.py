@@ -3,65 +3,33 @@
 What the submitting side knows stands in one file, the `journal`. The jobs of an array share one, which
 `runtime/arrays.py` describes.
 
-What the job's script knows is in files of its own. Who holds a submission is a symbolic link whose target is the
-holder: made in one step by whoever comes first, never half written, and kept by network file systems. It is read, never
-followed.
+What the job's script knows is in files of its own (`script_records.py`); so is who holds a submission (`claims.py`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import logging
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from psij_ext.runtime.foreign import LAUNCH, begun_as, claims, leaves_exit_code, read_exit_code
+from psij_ext.runtime.claims import REVOKED, Claims
+from psij_ext.runtime.foreign import LAUNCH, claims
 from psij_ext.runtime.journal import ATTEMPT, Journal
 from psij_ext.runtime.limits import as_bytes
 from psij_ext.runtime.native_names import give_name, native_name
-from psij_ext.runtime.private import (
-    NOTHING_THERE,
-    append_to_file,
-    is_own_folder,
-    make_folder,
-    make_folders,
-    read_file,
-    unreadable,
-    write_file,
-)
-from psij_ext.runtime.records import (
-    ExitRecord,
-    ProgressEntry,
-    TermNote,
-    parse_exit_record,
-    parse_progress,
-    parse_term_note,
-)
+from psij_ext.runtime.private import is_own_folder, make_folder, make_folders
+from psij_ext.runtime.script_records import ScriptRecords
 
-logger = logging.getLogger(__name__)
-
-REVOKED = 'revoked'
 SCHEDULER_OUTPUT = 'scheduler.out'
-_RECORD_LIMIT = 64 * 1024
 
 
-class JobFolder:
+class JobFolder(Claims, ScriptRecords):
     """The folder of one job. Only its owner can read its files, and they are never reached through a link."""
 
-    __slots__ = ('__weakref__', '_foreign', '_native_id', '_nonce', 'path')
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._nonce: str | None = None
-        # Whether the script is a plugin's own, as far as that is known, and the native id where it is.
-        self._foreign: bool | None = None
-        self._native_id: str | None = None
+    __slots__ = ()
 
     @classmethod
     def create(cls, work_directory: Path, job_id: str, spare: Path | None = None) -> JobFolder:
@@ -92,11 +60,6 @@ class JobFolder:
     @property
     def job_id(self) -> str:
         return self.path.name
-
-    @property
-    def nonce(self) -> str | None:
-        """The latest submission's, as far as its journal was written or read here."""
-        return self._nonce
 
     @property
     def is_array(self) -> bool:
@@ -144,10 +107,6 @@ class JobFolder:
             return self.path_of(f'{self._native_id}.out')
         return self.path_of(SCHEDULER_OUTPUT)
 
-    def path_of(self, name: str) -> Path:
-        """Where a file of the job lies, such as `stdout`, or one that it shares with the others of its array."""
-        return Path(self._file(name))
-
     # -- before the submission
 
     def open_journal(self, record: Mapping[str, object], spec: str) -> None:
@@ -162,25 +121,10 @@ class JobFolder:
         self._nonce = Journal({'submission': record}).nonce
         self._foreign = False
 
-    def read_journal(self) -> Journal:
-        """Read all that was kept of the job by those who submitted and followed it.
-
-        :raises FolderUnreadable: if that cannot be read now.
-        """
-        journal = Journal.parse(self._read('journal', limit=None))
-        self._nonce = journal.nonce
-        self._foreign, self._native_id = journal.is_foreign, journal.native_id
-        return journal
-
     def note_foreign(self) -> None:
         """Keep that the script of this submission is a plugin's own, before it is submitted."""
         self._note(foreign=True)
         self._foreign = True
-
-    @property
-    def is_foreign(self) -> bool:
-        """Whether the script is a plugin's own, as far as its journal was written or read here."""
-        return bool(self._foreign)
 
     def save(self) -> None:
         """Have the disk hold what was kept so far, so that the loss of power takes none of it away.
@@ -217,34 +161,6 @@ class JobFolder:
         """Let one more process than the submitting one have the script's hints."""
         self._append('followers', os.fsencode(mailbox) + b'\0')
 
-    # -- the submission's claim
-
-    def claimed_by(self, nonce: str) -> str | None:
-        """Tell who holds a submission: a native id, `revoked`, or None while nobody does.
-
-        :raises FolderUnreadable: if that cannot be read now, or somebody else put something there.
-        """
-        claim = self._file(f'claim.{nonce}')
-        try:
-            holder = os.readlink(claim)
-            if os.lstat(claim).st_uid != os.geteuid():
-                raise PermissionError(errno.EPERM, 'It is no link of yours', claim)
-            return holder
-        except OSError as error:
-            if error.errno in NOTHING_THERE:
-                return None
-            raise unreadable(Path(claim), error) from error
-
-    def was_submitted_before(self, nonce: str) -> bool:
-        """Whether an earlier submission of the job was revoked: the scheduler may have a job of that one, too.
-
-        :raises FolderUnreadable: if that cannot be read now.
-        """
-        try:
-            return any(name.startswith('claim.') and name != f'claim.{nonce}' for name in os.listdir(self.path))
-        except OSError as error:
-            raise unreadable(self.path, error) from error
-
     @property
     def is_unclaimed(self) -> bool:
         """Whether the folder can be read, and its script, which claims the submission first of all, has not done so."""
@@ -256,44 +172,6 @@ class JobFolder:
             return os.readlink(self._file(f'claim.{nonce}')) == REVOKED
         except OSError as error:
             return isinstance(error, FileNotFoundError)
-
-    def revoke(self, nonce: str) -> str | None:
-        """Give up a submission whose outcome is unknown: its script, should it ever start, runs nothing.
-
-        :return: None, or the native id of the script that had claimed it already: then the job runs, and this
-            is its id.
-        :raises OSError: if that cannot be done, or it cannot be read who holds it.
-        """
-        try:
-            os.symlink(REVOKED, self._file(f'claim.{nonce}'))
-        except FileExistsError:
-            holder = self.claimed_by(nonce)
-            return None if holder == REVOKED else holder
-        return None
-
-    def decide(self, nonce: str, verdict: str) -> str:
-        """Decide for all who find out at the same time what becomes of a submission whose process is gone.
-
-        :param verdict: the native id that the scheduler tells, or `revoked`.
-        :return: the verdict of whoever came first.
-        :raises OSError: if it cannot be kept or read.
-        """
-        name = self._file(f'verdict.{nonce}')
-        try:
-            os.symlink(verdict, name)
-        except FileExistsError:
-            return os.readlink(name)
-        return verdict
-
-    def begun_as(self) -> str | None:
-        """Tell under which native id a plugin's own script has begun; None while it has left no trace.
-
-        :raises FolderUnreadable: if that cannot be told now.
-        """
-        try:
-            return begun_as(self.path)
-        except OSError as error:
-            raise unreadable(self.path, error) from error
 
     # -- the native id
 
@@ -310,69 +188,6 @@ class JobFolder:
     def note_not_submitted(self, reason: str, *, reported: bool) -> None:
         """Keep that the submission came to nothing, and that its script, should it start all the same, runs nothing."""
         self._note_of_attempt(not_submitted=reason, **({'reported': time.time()} if reported else {}))
-
-    # -- what the script says
-
-    def read_progress(self) -> list[ProgressEntry]:
-        """Read which states the job's script entered, oldest first; unreadable lines are passed over.
-
-        :raises FolderUnreadable: if the file cannot be read now.
-        """
-        entries = []
-        for line in (self._read('progress') or b'').decode('ascii', 'replace').splitlines():
-            try:
-                entries.append(parse_progress(line))
-            except (ValueError, KeyError):
-                logger.warning('The line %r of %s cannot be read and is passed over.',
-                               line, self._file('progress'))
-        return entries
-
-    def read_exit(self) -> ExitRecord | None:
-        """Read the exit record of the latest attempt; None while there is none, or none that makes sense.
-
-        :raises FolderUnreadable: if the file cannot be read now.
-        """
-        content = self._read('exit')
-        if content is None:
-            return self._read_foreign_exit()
-        record = parse_exit_record(content.decode('utf-8', 'replace'))
-        if record is None:
-            logger.warning('The exit record %s cannot be read and is passed over.', self._file('exit'))
-        elif record.term_seen:
-            ended_by, _, _ = (self._read('ended_by') or b'').partition(b'\n')
-            record = replace(record, ended_by=ended_by.decode('ascii', 'replace').strip() or None)
-        return record
-
-    def _read_foreign_exit(self) -> ExitRecord | None:
-        if self._foreign is None:
-            self.read_journal()
-        if not self._foreign or self._native_id is None:
-            return None
-        try:
-            return read_exit_code(str(self.path), self._native_id)
-        except OSError as error:
-            raise unreadable(self.path, error) from error
-
-    @property
-    def owes_exit_code(self) -> bool:
-        """Whether the script is a plugin's own that leaves its exit code as its last act.
-
-        :raises FolderUnreadable: if that cannot be told now.
-        """
-        return self.is_foreign and leaves_exit_code(self._read('script', limit=None) or b'')
-
-    @property
-    def is_preparing(self) -> bool:
-        """Whether the pre-launch script has begun, and the job's script has not gone on after it.
-
-        :raises FolderUnreadable: if that cannot be told now.
-        """
-        return self._read('preparing') is not None
-
-    def read_term_note(self) -> TermNote | None:
-        """Read what the script wrote when it was last sent TERM; None where it was not, or it cannot be read."""
-        content = self._read('term')
-        return None if content is None else parse_term_note(content.decode('ascii', 'replace'))
 
     # -- what became of it
 
@@ -404,38 +219,9 @@ class JobFolder:
             with contextlib.suppress(OSError):
                 self.path_of(name).unlink()
 
-    # -- the files
-
-    def _file(self, name: str) -> str:
-        return f'{self.path}/{name}'
-
-    def _write(self, name: str, content: bytes, mode: int = 0o600) -> None:
-        write_file(self._file(name), content, mode)
-
-    def _append(self, name: str, content: bytes) -> None:
-        append_to_file(self._file(name), content)
-
-    def _read(self, name: str, limit: int | None = _RECORD_LIMIT) -> bytes | None:
-        """Read a file; None where there is none of ours.
-
-        :raises FolderUnreadable: if it cannot be read now.
-        """
-        try:
-            return read_file(self._file(name), limit)
-        except OSError as error:
-            raise unreadable(Path(self._file(name)), error) from error
-
     def _note_of_attempt(self, **entries: object) -> None:
         """Keep what became of the attempt that is known here; another process may be at the next one."""
         self._note(**entries, **({} if self.nonce is None else {ATTEMPT: self.nonce}))
 
     def _note(self, **entries: object) -> None:
         self._append('journal', Journal.line(**entries))
-
-
-def new_nonce() -> str:
-    """Make the name of one submission: no two have the same, and nobody can guess it who may not read the folder.
-
-    By it the job's script makes itself known when it sends hints.
-    """
-    return secrets.token_hex(16)

@@ -17,7 +17,8 @@ from typing import Callable, Optional, Protocol
 
 from psij_ext.exceptions import FolderUnreadable
 from psij_ext.runtime import processes
-from psij_ext.runtime.jobfolder import REVOKED, JobFolder
+from psij_ext.runtime.claims import REVOKED
+from psij_ext.runtime.jobfolder import JobFolder
 
 logger = logging.getLogger(__name__)
 
