@@ -5,17 +5,19 @@ import errno
 import logging
 import os
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from simple_dialect import FakeRunner, SimpleExecutor, claim, claims, folder_of, result
+from simple_dialect import ArrayExecutor, FakeRunner, SimpleExecutor, claim, claims, folder_of, result
 
 from faulty_files import FaultyFiles
 from psij_ext.core.attributes import JobAttributes
 from psij_ext.core.job import Job
 from psij_ext.core.spec import JobSpec
 from psij_ext.core.state import JobState
+from psij_ext.core.status import JobStatus
 from psij_ext.exceptions import (
     CommandNotFound,
     CommandTimeout,
@@ -23,6 +25,7 @@ from psij_ext.exceptions import (
     SubmitException,
     SubmitUncertain,
 )
+from psij_ext.executors.batch import BatchSchedulerExecutorConfig
 from psij_ext.runtime.claims import REVOKED
 from psij_ext.runtime.command import CommandResult
 from psij_ext.runtime.jobfolder import JobFolder
@@ -40,6 +43,28 @@ def test_a_submitted_job_has_its_native_id_and_waits(executor: SimpleExecutor, r
     record = folder_of(executor, job).read_journal().submission
     assert record is not None
     assert (record['job_id'], record['executor']) == (job.id, 'SimpleExecutor')
+
+
+@pytest.mark.parametrize('count', [1, 3])
+def test_it_waits_since_before_the_scheduler_had_it(tmp_path: Path, runner: FakeRunner, count: int) -> None:
+    """What a scheduler starts at once is not running before it waits."""
+    started = []
+
+    def answer(argv: Sequence[str], cwd: Path) -> CommandResult:
+        started.append(time.time())
+        return result(b'job 1\n')
+
+    runner.answers['submit'] = answer
+    waits: list[JobStatus] = []
+    with ArrayExecutor(config=BatchSchedulerExecutorConfig(
+            work_directory=tmp_path / 'work', initial_queue_polling_delay=1000, queue_polling_interval=1000)) as executor:
+        executor.runner = runner
+        executor.set_job_status_callback(lambda _, status: waits.append(status))
+        before = time.time()
+        executor.submit_many(Job(JobSpec('/bin/date')) for _ in range(count))
+    assert len(started) == 1
+    assert [status.state for status in waits] == [JobState.QUEUED] * count
+    assert all(before <= status.time <= started[0] for status in waits)
 
 
 def test_how_the_command_is_run(executor: SimpleExecutor, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,9 @@ class SettlingExecutor(KeyedExecutor):
 
     def _begin_to_follow(self, submitted: Sequence[Submitted], key: str | None = None) -> None:
         """Follow jobs whose folders know their native ids."""
-        monitor, patience, queued = self._get_monitor(), self._patience(), JobStatus(JobState.QUEUED)
+        monitor, patience = self._get_monitor(), self._patience()
+        # Of the moment before the scheduler was given them: what it starts at once is not ACTIVE before it is QUEUED.
+        queued = JobStatus(JobState.QUEUED, time=submitted[0].folder.submission.submitted)
         followed = []
         for job, native_id, folder, spec in submitted:
             self._index.submitted(

@@ -110,7 +110,7 @@ class ArrayFolder(JobFolder):
     def note_submission(self, record: Mapping[str, object]) -> None:
         """Keep who is about to submit it, and under which nonce; `job_id` is the name of this folder."""
         self._note(submission=record)
-        self._nonce = Journal({'submission': record}).nonce
+        self._know(record)
 
     def write_tasks(self, tasks: bytes) -> None:
         """Keep what differs from element to element, a line for each, for the script to read."""
@@ -144,7 +144,7 @@ class ArrayFolder(JobFolder):
             journal = self._journal.of_array()
         except OSError as error:
             raise unreadable(self.path, error) from error
-        self._nonce = journal.nonce
+        self._nonce, self._submitted = journal.nonce, journal.submitted
         return journal
 
     def set_native_id(self, native_id: str) -> None:
@@ -178,7 +178,7 @@ class ArrayFolder(JobFolder):
             journal = self._journal.of_member(index)
         except OSError as error:
             raise unreadable(self.path, error) from error
-        self._nonce = journal.nonce
+        self._nonce, self._submitted = journal.nonce, journal.submitted
         return journal
 
     def note_of(self, index: int, entries: Mapping[str, object]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from psij_ext.runtime.journal import Journal
@@ -13,11 +14,12 @@ _RECORD_LIMIT = 64 * 1024
 class FolderFiles:
     """A folder whose files only its owner can read; they are never reached through a link."""
 
-    __slots__ = ('__weakref__', '_foreign', '_native_id', '_nonce', 'path')
+    __slots__ = ('__weakref__', '_foreign', '_native_id', '_nonce', '_submitted', 'path')
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._nonce: str | None = None
+        self._submitted: float | None = None
         # Whether the script is a plugin's own, as far as that is known, and the native id where it is.
         self._foreign: bool | None = None
         self._native_id: str | None = None
@@ -26,6 +28,11 @@ class FolderFiles:
     def nonce(self) -> str | None:
         """The latest submission's, as far as its journal was written or read here."""
         return self._nonce
+
+    @property
+    def submitted(self) -> float | None:
+        """When it was about to be submitted the last time, in seconds since the epoch; as `nonce`."""
+        return self._submitted
 
     @property
     def is_foreign(self) -> bool:
@@ -42,9 +49,14 @@ class FolderFiles:
         :raises FolderUnreadable: if that cannot be read now.
         """
         journal = Journal.parse(self._read('journal', limit=None))
-        self._nonce = journal.nonce
+        self._nonce, self._submitted = journal.nonce, journal.submitted
         self._foreign, self._native_id = journal.is_foreign, journal.native_id
         return journal
+
+    def _know(self, record: Mapping[str, object]) -> None:
+        """Remember what a submission's record says that was just kept."""
+        journal = Journal({'submission': record})
+        self._nonce, self._submitted = journal.nonce, journal.submitted
 
     def _file(self, name: str) -> str:
         return f'{self.path}/{name}'

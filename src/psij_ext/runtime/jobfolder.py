@@ -118,7 +118,7 @@ class JobFolder(Claims, ScriptRecords):
         :param spec: the serialized spec.
         """
         self._append('journal', Journal.line(submission=record, spec=spec))
-        self._nonce = Journal({'submission': record}).nonce
+        self._know(record)
         self._foreign = False
 
     def note_foreign(self) -> None:
