@@ -119,7 +119,14 @@ def _alone(path: Path, flags: int) -> Iterator[None]:
         yield
     finally:
         if descriptor is not None:
-            os.close(descriptor)
+            unlock(descriptor)
+
+
+def unlock(descriptor: int) -> None:
+    """Give up the lock on an open file, and close it; to close it is not enough where a forked child has it, too."""
+    with contextlib.suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
 
 
 # -- files

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from psij_ext.runtime import processes
-from psij_ext.runtime.private import check_own_folder, make_folders
+from psij_ext.runtime.private import check_own_folder, make_folders, unlock
 
 # In the order in which a place goes from one to the next.
 _KINDS = ('held', 'waiting', 'running')
@@ -88,7 +88,7 @@ class Slots:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
-            os.close(descriptor)
+            unlock(descriptor)
 
     def _open_lock(self) -> int:
         descriptor = os.open(self.path / 'lock', os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
