@@ -36,6 +36,17 @@ def wait_until_gone(pids: list[int]) -> None:
         time.sleep(0.01)
 
 
+def test_the_log_tells_of_each_command(program: Program, caplog: pytest.LogCaptureFixture) -> None:
+    path, slow = str(program('say', 'exit 7')), str(program('stay', 'exec sleep 600'))
+    with caplog.at_level('DEBUG', 'psij_ext'):
+        RUNNER.run([path, 'two words'], timeout=10)
+        with pytest.raises(CommandTimeout):
+            RUNNER.run([slow], timeout=0.1)
+    ended, killed = caplog.messages
+    assert ended.startswith(f"{path} 'two words': exit code 7 after 0.")
+    assert killed == f'The command {slow} gave no answer within 0.1 s and was killed.'
+
+
 def test_the_result_is_what_the_command_gave(program: Program) -> None:
     path = program('say', 'printf "%s|" "$@"; printf "oops" >&2; exit 7')
     result = RUNNER.run([str(path), 'a b', '', '$HOME', "'"], timeout=10)

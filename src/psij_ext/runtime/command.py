@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import select
 import shlex
@@ -17,6 +18,8 @@ from typing import IO, Callable, Protocol
 from psij_ext.exceptions import CommandError, CommandNotFound, CommandTimeout
 from psij_ext.runtime import processes
 from psij_ext.runtime.limits import as_bytes
+
+logger = logging.getLogger(__name__)
 
 # What is left of a killed command may keep its pipes open; this long we wait for them to close.
 _SECONDS_TO_DRAIN = 1.0
@@ -70,6 +73,18 @@ class SubprocessRunner:
 
     def run(self, argv: Sequence[str], *, timeout: float, cwd: Path | None = None,
             env: Mapping[str, str] | None = None, once_started: Callable[[], None] | None = None) -> CommandResult:
+        began = time.monotonic()
+        try:
+            result = self._run(argv, timeout, cwd, env, once_started)
+        except CommandError as error:
+            logger.debug('%s', error)
+            raise
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug('%s: exit code %d after %.2f s', shlex.join(argv), result.exit_code, time.monotonic() - began)
+        return result
+
+    def _run(self, argv: Sequence[str], timeout: float, cwd: Path | None, env: Mapping[str, str] | None,
+             once_started: Callable[[], None] | None) -> CommandResult:
         environment = os.environ if env is None else env
         program = find_program(argv[0], environment.get('PATH', os.defpath))
         if program is None:
