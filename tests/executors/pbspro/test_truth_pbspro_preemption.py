@@ -15,7 +15,7 @@ from stage_of_truth import STAY
 
 from psij_ext import ExitReason
 
-scene = PBSProScenes(apart=True, settings={'cpus': 1})
+scene = PBSProScenes(apart=True, settings={'nodes': 1, 'cpus': 1})
 
 
 @scene.test()

@@ -143,6 +143,7 @@ class Runner:
         job.change(Exit_status=NOT_STARTABLE, run_count=TRIES, Hold_Types='s', **dict.fromkeys(RUN))
         self.queue(job)
         job.change(comment='job held, too many failed attempts to run')
+        self.schedule()
 
     def _give_back(self, job: Job) -> None:
         """Free the room of a job."""
@@ -243,7 +244,7 @@ class Runner:
             self.queue(job)
         else:
             job.enter('Q', 10)
-            self.schedule()
+        self.schedule()  # others may have its room
         for action in actions:
             action()
 
