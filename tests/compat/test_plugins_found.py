@@ -102,13 +102,13 @@ def test_a_version_of_distutils_will_do() -> None:
 
 def test_a_plugin_may_register_itself(site: Site) -> None:
     root = site('from psij import Launcher\nclass It(Launcher):\n    def get_launch_command(self, job): return []\n')
-    Launcher.register_launcher(Descriptor('by hand', '1.0', 'old_plugin.It'), str(root))
-    assert type(Launcher.get_instance('by hand')).__name__ == 'It'
+    Launcher.register_launcher(Descriptor('by-hand', '1.0', 'old_plugin.It'), str(root))
+    assert type(Launcher.get_instance('by-hand')).__name__ == 'It'
     JobExecutor.register_executor(Descriptor('elsewhere', '1.0', 'old_plugin.It'), root / 'below')
     with pytest.raises(BrokenPlugin, match=r"'elsewhere' of register_executor .* only name classes under its own"):
         JobExecutor.get_instance('elsewhere')
     Launcher._registry.refresh()
-    assert 'by hand' in Launcher.get_launcher_names()
+    assert 'by-hand' in Launcher.get_launcher_names()
     JobExecutor._registry._catalogue._registered.clear()
 
 

@@ -28,7 +28,8 @@ def test_a_program_has_its_arguments_name_and_folder(program: Program, tmp_path:
     (tmp_path / 'below' / 'it.py').write_text(
         'import sys, beside, psij\nprint(__name__, __file__, sys.argv, beside.words, psij.Job.__module__)\n')
     said = program('below/it.py', '-x', 'a b')
-    assert said == "__main__ below/it.py ['below/it.py', '-x', 'a b'] beside psij_ext.core.job\n"
+    path = tmp_path / 'below' / 'it.py'
+    assert said == f"__main__ {path} ['{path}', '-x', 'a b'] beside psij_ext.core.job\n"
 
 
 def test_a_module_is_run_as_one(program: Program, tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ def main() -> None:
         sys.argv = words
         # `python -m` has put the current folder first; a program finds its own folder there.
         sys.path[0] = str(Path(words[0]).resolve().parent)
-        runpy.run_path(words[0], run_name='__main__')
+        # Absolute, as `python program.py` makes `__file__`: it holds when the program goes to another folder.
+        runpy.run_path(str(Path(words[0]).absolute()), run_name='__main__')
     else:
         sys.exit(_USAGE)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from packaging.version import Version
+
+_PLAIN = re.compile('[A-Za-z0-9][A-Za-z0-9._+-]*')
 
 
 class Descriptor:
@@ -14,7 +18,7 @@ class Descriptor:
     :param aliases: other names for it.
     :param nice_name: the name in its usual spelling; `name` if None.
     :raises TypeError: if an argument has a wrong type.
-    :raises ValueError: if a name is empty, `cls` holds no module, or the version cannot be read.
+    :raises ValueError: if a name cannot be that of a folder, `cls` holds no module, or the version cannot be read.
     """
 
     __slots__ = ('aliases', 'cls', 'name', 'nice_name', 'version')
@@ -27,14 +31,14 @@ class Descriptor:
         aliases: list[str] | None = None,
         nice_name: str | None = None,
     ) -> None:
-        self.name = _checked_name('name', name)
+        self.name = _plain_name('name', name)
         self.version = version if isinstance(version, Version) else Version(_version_text(version))
         self.cls = _checked_name('cls', cls)
         if not all(part.isidentifier() for part in cls.split('.')) or '.' not in cls:
             raise ValueError(f'Descriptor.cls: expected module.Class, got {cls!r}')
         if not isinstance(aliases, (list, tuple, type(None))):
             raise TypeError(f'Descriptor.aliases: expected a list, got {aliases!r}')
-        self.aliases = [_checked_name('aliases', alias) for alias in aliases or ()]
+        self.aliases = [_plain_name('aliases', alias) for alias in aliases or ()]
         self.nice_name = self.name if nice_name is None else _checked_name('nice_name', nice_name)
 
     @property
@@ -57,6 +61,16 @@ class Descriptor:
 
 def _version_text(version: object) -> str:
     return _checked_name('version', str(version) if type(version).__name__ == 'StrictVersion' else version)
+
+
+def _plain_name(label: str, value: object) -> str:
+    """Check a name by which a folder and a section of settings are called, too."""
+    name = _checked_name(label, value)
+    if _PLAIN.fullmatch(name) is None:
+        raise ValueError(
+            f'Descriptor.{label}: letters, digits and . _ + - make up a name, and the first is a letter or digit; got '
+            f'{value!r}')
+    return name
 
 
 def _checked_name(label: str, value: object) -> str:
