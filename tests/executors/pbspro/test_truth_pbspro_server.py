@@ -121,13 +121,13 @@ def server_hung_while_jobs_are_deleted_by_others(stage: PBSProStage) -> None:
 @scene
 def jobs_that_begin_slowly_and_end_slowly(stage: PBSProStage) -> None:
     """PBS calls a job running before its script runs, and running or exiting after it is over."""
-    stage.pbs.set(start_delay=1.0, session_delay=1000.0, finish_delay=1.0, staging_delay=1.0)
+    stage.pbs.set(start_delay=1000.0, finish_delay=1.0, staging_delay=1.0)
     early = stage.play(STAY)
     early.sees(RAN)
     # The server knows of nothing yet that it could send a signal to.
     early.job.cancel()
     early.ends(f'{RAN} CANCELED', ExitReason.CANCELED)
-    stage.pbs.set(session_delay=0.5)
+    stage.pbs.set(start_delay=1.0, session_delay=0.5)
     good, bad = stage.play('exit 0'), stage.play('exit 3')
     good.ends(f'{RAN} COMPLETED', ExitReason.EXITED, 0)
     bad.ends(f'{RAN} FAILED', ExitReason.EXITED, 3)

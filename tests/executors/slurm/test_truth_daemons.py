@@ -95,7 +95,7 @@ def id_given_twice(stage: SlurmStage) -> None:
     lost.sees(RAN)
     restart_with(stage, saved)
     await_abort(lost, process)
-    heir = awaiting(stage, 6)
+    heir = awaiting(stage, 6, **stage.not_before(3))  # slurmd may be slow to take in that it ended the other
     assert heir.native_id == lost.native_id
     heir.let_go()
     heir.ends(f'{RAN} FAILED', ExitReason.EXITED, 6)
