@@ -4,6 +4,7 @@ import contextlib
 import errno
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -146,6 +147,18 @@ def test_the_script_is_the_templates_and_every_jobs(executor: SimpleExecutor, mo
     executor.submit(job)
     script = folder_of(executor, job).script_path.read_text()
     assert script.startswith('#!/bin/bash\n#SIMPLE name plain\n#SIMPLE a=1\n#SIMPLE c\npsij_native_id=$SIMPLE_ID\n\n# ---- psij-ext')
+
+
+@pytest.mark.parametrize('template', ['{{#name}}', '{{/name}}', '#SIMPLE {{nothing_known}}'])
+def test_a_template_at_fault_is_named_with_its_plugin(
+        executor: SimpleExecutor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, template: str) -> None:
+    path = tmp_path / 'bad.mustache'
+    path.write_text(template)
+    monkeypatch.setattr(SimpleExecutor, 'template', path)
+    with pytest.raises(InvalidJobException) as caught:
+        executor.submit(Job(JobSpec('/bin/date')))
+    assert str(caught.value).startswith(f'simple_dialect.SimpleExecutor in {sys.modules["simple_dialect"].__file__}: ')
+    assert f'The template {path} cannot be filled in: ' in str(caught.value)
 
 
 def test_odd_labels_go_on_the_command_line(executor: SimpleExecutor, runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,10 @@ _CONTROL_CHARACTERS = re.compile('[\x00-\x1f\x7f]')
 _ANSI_C_ESCAPES = {'\\': '\\\\', "'": "\\'", '\n': '\\n', '\r': '\\r', '\t': '\\t'}
 
 
+class TemplateError(InvalidJobException):
+    """A template is wrong, or asks for what a job does not have."""
+
+
 @dataclass(frozen=True)
 class Verbatim:
     """A piece of a script, such as `"$psij_index"`, that is written as it stands; no value of a job's is in it."""
@@ -76,7 +80,7 @@ _RENDERER = pystache.Renderer(escape=quote, missing_tags='strict', string_encodi
 def render(template: Path, context: Mapping[str, object]) -> str:
     """Fill in a template. `{{value}}` is quoted for the shell; a key that the context lacks is an error.
 
-    :raises InvalidJobException: if the template uses a key that is not in the context, or has a syntax error.
+    :raises TemplateError: if the template uses a key that is not in the context, or has a syntax error.
     """
     return _render(context, template)
 
@@ -93,7 +97,7 @@ def _render(context: Mapping[str, object], *templates: Path) -> str:
         filled = _template(*templates).render({**context, **marked} if pieces else context)
     except (PystacheError, ParsingError, OSError) as error:
         names = ', '.join(map(str, templates))
-        raise InvalidJobException(f'The template {names} cannot be filled in: {error}', error) from error
+        raise TemplateError(f'The template {names} cannot be filled in: {error}', error) from error
     for key, mark in marked.items():
         filled = filled.replace(mark, pieces[key].text)
     return filled
@@ -198,7 +202,7 @@ def render_foreign(source: str, path: Path, context: Mapping[str, object], escap
     :param source: the template.
     :param path: where it was read, for messages.
     :param escape: writes a value as a word of the script.
-    :raises InvalidJobException: if it has a syntax error, or cannot be filled in.
+    :raises TemplateError: if it has a syntax error, or cannot be filled in.
     """
     renderer = pystache.Renderer(escape=escape, missing_tags='ignore', string_encoding='utf-8')
 
@@ -212,7 +216,7 @@ def render_foreign(source: str, path: Path, context: Mapping[str, object], escap
     try:
         return str(renderer.render(parse(source), context))
     except Exception as error:  # of the template, or of a function that it calls
-        raise InvalidJobException(
+        raise TemplateError(
             f'The template {path} cannot be filled in: {type(error).__name__}: {error}', error) from error
 
 

@@ -11,13 +11,14 @@ from typing import Dict, List, Sequence, Tuple
 from psij_ext.core.dependencies import Dependencies
 from psij_ext.core.job import Job
 from psij_ext.exceptions import InvalidJobException
-from psij_ext.executors.batch.blame import blaming
+from psij_ext.executors.batch.blame import blaming, described
 from psij_ext.executors.batch.dialect import SchedulerDialect
 from psij_ext.executors.batch.foreign import foreign_context
 from psij_ext.executors.custom_attributes import meant_for
 from psij_ext.runtime import processes
 from psij_ext.runtime.jobfolder import SCHEDULER_OUTPUT
 from psij_ext.runtime.limits import check_argument, cut, size_of
+from psij_ext.runtime.templates import TemplateError
 
 # What a directive line can hold for certain, under the quoting rules of any scheduler.
 _PLAIN = re.compile(r'[A-Za-z0-9_@%+=:,./-]{0,1000}')
@@ -78,8 +79,11 @@ class Rendering:
         if any(dependencies):
             options += self._dependency_options(dependencies, [*plain, *other])
         script = StringIO()
-        with blaming(self._dialect, 'generate_submit_script', InvalidJobException):
-            self._dialect.generate_submit_script(job, context, script)
+        try:
+            with blaming(self._dialect, 'generate_submit_script', InvalidJobException):
+                self._dialect.generate_submit_script(job, context, script)
+        except TemplateError as error:
+            raise InvalidJobException(f'{described(self._dialect)}: {error}', error) from error
         with blaming(self._dialect, 'get_submit_command', InvalidJobException):
             command = self._dialect.get_submit_command(job, script_path)
         return script.getvalue(), [*command[:-1], *options, command[-1]]
