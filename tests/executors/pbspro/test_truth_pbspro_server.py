@@ -110,7 +110,7 @@ def answer_that_comes_too_late(stage: PBSProStage) -> None:
 def server_hung_while_jobs_are_deleted_by_others(stage: PBSProStage) -> None:
     """What became of them meanwhile is known when it answers again."""
     play = stage.play_until_told(STAY_STUBBORN)
-    play.sees(RAN)
+    play.reads(*stage.running)  # the scheduler was asked, also whether it keeps history
     stage.cancel(play.native_id)
     with stage.server_hung():
         play.until(lambda: stage.executor.health == 'degraded', 'the server is not missed')
