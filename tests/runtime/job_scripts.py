@@ -186,4 +186,5 @@ def python(code: str, *arguments: str, **fields: object) -> JobSpec:
 def trapping(name: str, code: int, **fields: object) -> JobSpec:
     """A job that ends with a code when it gets a signal."""
     return python(f'import os, signal, time\nsignal.signal(signal.{name}, lambda *a: os._exit({code}))\n'
-                  'print("ready", flush=True)\ntime.sleep(100)\n', **fields)
+                  # One long sleep would outlast a signal that comes just before it begins.
+                  'print("ready", flush=True)\nwhile True:\n    time.sleep(0.05)\n', **fields)

@@ -97,7 +97,8 @@ def test_processes_are_cancelled(execparams: ExecParams) -> None:
     """Cancelling ends all processes that the launcher started."""
     folder: Path = execparams.folder / 'running'
     folder.mkdir()
-    script = 'trap \'rm "$1/$$"; exit 1\' TERM; touch "$1/$$"; while :; do sleep 0.05; done'
+    # A launcher may send TERM once more, to what the first one has begun, too.
+    script = 'trap \'trap "" TERM; rm -f "$1/$$"; exit 1\' TERM; touch "$1/$$"; while :; do sleep 0.05; done'
     job = execparams.shell(script, [str(folder)], resources=ResourceSpecV1(process_count=2))
     execparams.submit(job)
     execparams.until(lambda: len(list(folder.iterdir())) == 2, 'two processes run', job)
